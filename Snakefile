@@ -1,0 +1,105 @@
+# PlaneDict: from videos of talking people to a trained face re-enactor, its tables, figures and report.
+#
+#   snakemake --cores all --configfile workflow/config/demo.yaml [--config clips=DIR]
+#
+# Grammar of the paths ({run}: the configuration's name, or that with -seed1, -seed2, … appended):
+#   data/{dataset}/sheets/clips.{parquet,csv}            clip → person, split, shard
+#   data/{dataset}/{fetch,crop,faces,masks,shards}/{shard}.{tar,parquet,json}
+#   results/{run}/dataset/{dataset}.{json,html}          clips in, kept, dropped and why
+#   results/{run}/checkpoints/{method}/final.safetensors   training/{method}.{parquet,png}
+#   results/{run}/pairs/{dataset}/{protocol}.csv
+#   results/{run}/reenactments/{dataset}/{method}/{protocol}/{frames.tar,index.parquet}
+#   results/{run}/scores/{dataset}/{method}/{protocol}.parquet
+#   results/{run}/tables/table{1..5}.{csv,md,tex}   figures/figure{1,3,4,5,6}.png   health.json   provenance.json   report.html
+#   results/reference/…                                  the same tables and figures, seeds pooled, no checkpoints
+# {protocol} is self, cross or multiview; {method} a slug of the configuration, or copy.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/crop.smk"
+include: "workflow/rules/faces.smk"
+include: "workflow/rules/masks.smk"
+include: "workflow/rules/shards.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/reenact.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/report.smk"
+
+
+# Every stage's outputs, not only the last one's: an intermediate that was deleted comes back.
+rule all:
+    default_target: True
+    input:
+        stage_files("sheets"),
+        stage_files("fetch"),
+        stage_files("crop"),
+        stage_files("faces"),
+        stage_files("masks"),
+        stage_files("shards"),
+        training_files(RUN.run),
+        reenactment_files(RUN.run),
+        score_files(RUN.run),
+        table_files(RUN.run),
+        figure_files(RUN.run),
+        report_files(RUN.run),
+
+
+# Partial targets, in the order data flows.
+rule sheets:
+    input:
+        stage_files("sheets"),
+
+
+rule crops:
+    input:
+        stage_files("crop"),
+
+
+rule faces:
+    input:
+        stage_files("faces"),
+
+
+rule masks:
+    input:
+        stage_files("masks"),
+
+
+rule shards:
+    input:
+        stage_files("shards"),
+        account_files(RUN.run),
+
+
+rule training:
+    input:
+        training_files(RUN.run),
+
+
+rule reenactments:
+    input:
+        reenactment_files(RUN.run),
+
+
+rule scores:
+    input:
+        score_files(RUN.run),
+
+
+rule tables:
+    input:
+        table_files(RUN.run),
+
+
+rule figures:
+    input:
+        figure_files(RUN.run),
+
+
+rule reference:
+    input:
+        reference_files(),

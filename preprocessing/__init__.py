@@ -1,0 +1,1 @@
+"""Videos in, WebDataset shards out: sources, crops, landmarks and cameras, masks, shards."""

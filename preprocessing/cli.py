@@ -1,0 +1,125 @@
+"""What every stage's command shares: settings at the edge, one-sentence errors, a log and a progress bar."""
+
+import argparse
+import difflib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from tqdm import tqdm
+
+
+class InputError(Exception):
+    """Something the user gave is wrong; the message is one sentence that names the file, key or value."""
+
+
+class Block(BaseModel):
+    """A block of settings: unknown keys are refused, values cannot be changed after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+B = TypeVar("B", bound=BaseModel)
+T = TypeVar("T")
+
+
+def validated(block: type[B], values: Any, where: str) -> B:
+    """Validate ``values`` as ``block``; the first problem becomes an :class:`InputError` naming key and value."""
+    if not isinstance(values, dict):
+        raise InputError(f"{where} must be a mapping of settings, not {type(values).__name__}.")
+    try:
+        return block.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+        if problem["type"] == "extra_forbidden":
+            raise InputError(f"{where}: unknown key '{key}'{_suggestion(block, problem['loc'])}.") from None
+        if problem["type"] == "missing":
+            raise InputError(f"{where}: key '{key}' is missing.") from None
+        if isinstance(problem.get("input"), dict):  # a whole block is at fault: its values would not read as a sentence
+            raise InputError(f"{where}: {key}{': ' if key else ''}{message}.") from None
+        raise InputError(f"{where}: '{key}' = {problem.get('input')!r} is wrong: {message}.") from None
+
+
+def _suggestion(block: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """ " (did you mean 'x'?)" for the misspelt last key of ``location`` within ``block``, or nothing."""
+    keys: dict[str, Any] = block.model_json_schema()
+    definitions = keys.get("$defs", {})
+    for part in location[:-1]:
+        keys = keys.get("properties", {}).get(part) or keys.get("additionalProperties", {})
+        options = [keys, *keys.get("anyOf", [])]
+        name = next((option["$ref"] for option in options if "$ref" in option), "")
+        keys = definitions.get(name.rpartition("/")[2], keys)
+    near = difflib.get_close_matches(str(location[-1]), keys.get("properties", {}), n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """Read a YAML (or JSON) file that holds a mapping; anything else raises :class:`InputError`."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read settings from {path}: {error}.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold a mapping of settings.")
+    return values
+
+
+def load_settings(given: str | None, block: type[B], key: str) -> B:
+    """Settings of one stage from the command line.
+
+    ``given`` is JSON text (what the rules pass), or a YAML/JSON file holding either the block itself or a
+    whole run configuration with the block under ``key``; None means the block's defaults.
+    """
+    if given is None:
+        return validated(block, {}, key)
+    if given.lstrip().startswith("{"):
+        try:
+            return validated(block, json.loads(given), key)
+        except json.JSONDecodeError as error:
+            raise InputError(f"--settings is not valid JSON: {error}.") from None
+    values = read_mapping(given)
+    return validated(block, values.get(key, values), f"{given}: {key}")
+
+
+def add_common(parser: argparse.ArgumentParser, *, settings: bool = True) -> None:
+    """Add ``--settings`` (unless refused) and ``--log`` to a stage's parser."""
+    if settings:
+        parser.add_argument("--settings", metavar="JSON|FILE", help="this stage's settings: JSON, or a YAML file")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log to this file")
+
+
+def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
+    """A progress bar on standard error that also reads well in a log file (one line every few seconds)."""
+    quiet = not sys.stderr.isatty()
+    return tqdm(items, desc=description, total=total, mininterval=10 if quiet else 0.2, ascii=quiet, dynamic_ncols=True)
+
+
+def run_command(
+    main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser, argv: list[str] | None = None
+) -> None:
+    """Parse, set up logging, run; an :class:`InputError` ends with its sentence on standard error and exit code 2."""
+    arguments = parser.parse_args(argv)
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    log = getattr(arguments, "log", None)
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log, mode="w", encoding="utf-8"))
+    form = "%(asctime)s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form, datefmt="%H:%M:%S", handlers=handlers, force=True)
+    try:
+        main(arguments)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    except BrokenPipeError:
+        raise SystemExit(1) from None

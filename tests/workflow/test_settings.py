@@ -1,0 +1,137 @@
+"""The configuration: what is accepted, what is merged, and the sentence each mistake ends with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from preprocessing.cli import InputError
+from workflow.settings import load, read
+
+CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
+SMALL = {
+    "datasets": {"embedded": {"source": {"kind": "embedded"}, "shards": 2}},
+    "train_on": ["embedded"],
+    "test_on": ["embedded"],
+    "methods": {"planedict": {"name": "PlaneDict"}},
+}
+
+
+@pytest.mark.parametrize("name", ["mini", "demo", "paper", "scale"])
+def test_kept_configurations_are_valid(name):
+    assert read(CONFIGS / f"{name}.yaml").run == name
+
+
+def test_paper_has_the_papers_numbers():
+    run = read(CONFIGS / "paper.yaml")
+    model, training = run.model_of("planedict"), run.training_of("planedict")
+    assert (model.plane_channels, model.plane_resolution, model.num_bases) == (32, 256, 20)
+    assert (model.identity_dim, model.motion_dim, model.motion_encoder) == (512, 512, None)
+    assert (model.neural_rendering_resolution, model.resolution, model.superresolution) == (128, 256, True)
+    render = model.render
+    assert (render.coarse_samples + render.fine_samples, render.near, render.far) == (96, 2.25, 3.3)
+    assert (render.box_side, render.aggregate, model.orthogonality) == (1.0, "sum", "channel")
+    assert (training.recipe, training.learning_rate, training.plane_learning_rate) == ("paper", 1e-4, 1e-4)
+    assert (training.lambda_recons, training.lambda_motion, training.lambda_mask) == (1.0, 1.5, 10.0)
+    crop = run.crop
+    assert (crop.iou, crop.increase, crop.min_frames, crop.max_frames, crop.min_size) == (0.25, 0.1, 64, 1024, 256)
+    assert not crop.allow_padding and crop.every == 1
+    assert [run.model_of(slug).num_bases for slug in run.ablation][1:] == [5, 10, 15, 20]
+    assert run.model_of("without-planedict").motion == "generator"
+
+
+@pytest.mark.parametrize("name", ["mini", "demo"])
+def test_ablation_rows_share_one_budget(name):
+    run = read(CONFIGS / f"{name}.yaml")
+    assert len(run.ablation) == 5
+    assert len({run.training_of(slug).model_dump_json() for slug in run.ablation}) == 1
+    assert run.training_of("planedict-20").iterations < run.training_of("planedict").iterations
+
+
+def test_scale_plans_a_hundred_thousand_clips_in_hundreds_of_shards():
+    assert 200 <= read(CONFIGS / "scale.yaml").datasets["clips"].shards <= 1000
+
+
+def test_methods_change_only_what_they_name():
+    changes = {"a": {"name": "A", "model": {"render": {"coarse_samples": 7}}, "training": {"iterations": 3}}}
+    run = load(SMALL | {"methods": changes, "model": {"render": {"fine_samples": 5}}})
+    assert (run.model_of("a").render.coarse_samples, run.model_of("a").render.fine_samples) == (7, 5)
+    assert run.model.render.coarse_samples == 48
+    assert run.training_of("a").iterations == 3
+
+
+def test_a_method_can_switch_a_block_on_and_off():
+    own = {"resolution": 32, "width": 4}
+    run = load(
+        SMALL | {"model": {"motion_encoder": own}, "methods": {"a": {"name": "A", "model": {"motion_encoder": None}}}}
+    )
+    assert run.model.motion_encoder is not None and run.model_of("a").motion_encoder is None
+
+
+def test_seeds_of_runs():
+    run = load(SMALL | {"seed": 4})
+    assert [run.seed_of(name) for name in run.reference_runs()] == [4, 5, 6]
+    for wrong in ("demo-seed0", "demo-seed", "other", "demo-seed1x"):
+        with pytest.raises(InputError, match="neither the run"):
+            run.seed_of(wrong)
+
+
+def test_own_clips_become_a_run_of_their_own(tmp_path):
+    folder = tmp_path / "my clips (2)"
+    folder.mkdir()
+    run = load(SMALL | {"clips": str(folder)})
+    assert (run.run, run.train_on, run.test_on) == ("demo-my-clips-2", ["my-clips-2"], ["my-clips-2"])
+    assert run.datasets["my-clips-2"].source.path == folder
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"sed": 1}, "configuration: unknown key 'sed' (did you mean 'seed'?)."),
+        ({"quux": 1}, "configuration: unknown key 'quux'."),
+        ({"model": {"num_base": 3}}, "configuration: unknown key 'model.num_base' (did you mean 'num_bases'?)."),
+        ({"model": {"render": {"neer": 1}}}, "configuration: unknown key 'model.render.neer' (did you mean 'near'?)."),
+        ({"seed": "x"}, "configuration: 'seed' = 'x' is wrong"),
+        ({"seed": -1}, "configuration: 'seed' = -1 is wrong: input should be greater than or equal to 0."),
+        ({"train_on": ["x"]}, "configuration: train_on names 'x', which is not one of datasets (embedded)."),
+        ({"datasets": {"../x": {"source": {"kind": "embedded"}}}}, "configuration: 'datasets.../x"),
+        ({"run": "a/b"}, "configuration: 'run' = 'a/b' is wrong"),
+        ({"model": None}, "configuration: 'model' = None is wrong"),
+        ({"methods": {"a": {"name": "A", "model": {"num_basis": 2}}}}, "model of 'a': unknown key 'num_basis'"),
+        ({"methods": {"a": {"name": "A", "training": {"iterations": -1}}}}, "training of 'a': 'iterations' = -1"),
+        ({"methods": {"copy": {"name": "A"}}}, "configuration: the slug 'copy' is kept"),
+        ({"ablation": {"planedict": {"name": "A"}}}, "configuration: 'planedict' is both in methods and in ablation."),
+        ({"clips": "no/such/folder"}, "clips=no/such/folder is not a folder."),
+        ({"clips": None}, "clips= is not a folder."),
+    ],
+)
+def test_mistakes_end_in_one_sentence(change, sentence):
+    with pytest.raises(InputError) as caught:
+        load(SMALL | change)
+    text = str(caught.value)
+    assert text.startswith(sentence)
+    assert "\n" not in text and text.endswith(".") and len(text) < 300
+
+
+def test_missing_keys_are_named():
+    with pytest.raises(InputError, match="key 'datasets' is missing"):
+        load({})
+
+
+def test_files_that_are_no_mapping(tmp_path):
+    for text, sentence in (("- a\n", "must hold a mapping"), ("a: [", "not valid YAML")):
+        path = tmp_path / "run.yaml"
+        path.write_text(text)
+        with pytest.raises(InputError, match=sentence):
+            read(path)
+
+
+def test_json_settings_round_trip():
+    from workflow.plan import Plan
+
+    run = load(SMALL)
+    plan = Plan(run)
+    assert json.loads(plan.settings("crop")) == run.crop.model_dump(mode="json")
+    assert json.loads(plan.settings("evaluation.protocol")) == run.evaluation.protocol.model_dump(mode="json")
+    assert json.loads(plan.settings("datasets.embedded"))["shards"] == 2
+    assert json.loads(plan.settings("model", "planedict")) == run.model_of("planedict").model_dump(mode="json")

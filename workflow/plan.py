@@ -1,0 +1,117 @@
+"""Which files a run consists of, and the settings each rule passes on: what the Snakefile asks for, without Snakemake.
+
+Only the number of shards is known while planning, never the clips, so that 100,000 clips plan in seconds.
+"""
+
+from itertools import product
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from workflow.settings import COPY, RunSettings, as_json
+
+PROTOCOLS = ("self", "cross", "multiview")
+TABLES = tuple(f"table{number}.{suffix}" for number in (1, 2, 3, 4, 5) for suffix in ("csv", "md", "tex"))
+FIGURES = tuple(f"figure{number}.png" for number in (1, 3, 4, 5, 6))
+# The files of one shard, stage by stage. The stats (.json) are written last.
+STAGES: dict[str, tuple[str, ...]] = {
+    "fetch": ("parquet", "json"),
+    "crop": ("parquet", "tubes.json", "json"),
+    "faces": ("tar", "parquet", "json"),
+    "masks": ("tar", "parquet", "json"),
+    "shards": ("tar", "parquet", "json"),
+}
+
+
+class Plan:
+    """The files of one validated configuration."""
+
+    def __init__(self, run: RunSettings) -> None:
+        self.settings_ = run
+
+    def settings(self, key: str, method: str | None = None) -> str:
+        """A block as JSON by its dotted path, e.g. ``crop`` or ``evaluation.protocol``.
+
+        With ``method``, ``model`` and ``training`` are that method's. Every rule's settings come through here.
+        """
+        run = self.settings_
+        if method is not None:
+            return as_json({"model": run.model_of, "training": run.training_of}[key](method))
+        block: BaseModel | dict[str, BaseModel] = run
+        for part in key.split("."):
+            block = block[part] if isinstance(block, dict) else getattr(block, part)
+        assert isinstance(block, BaseModel)
+        return as_json(block)
+
+    def shards(self, dataset: str) -> list[str]:
+        """The names of a dataset's shards: 00000, 00001, …"""
+        return [f"{index:05d}" for index in range(self.settings_.datasets[dataset].shards)]
+
+    def sheet(self, dataset: str) -> list[str]:
+        """The sheet of one dataset."""
+        return [f"data/{dataset}/sheets/clips.{suffix}" for suffix in ("parquet", "csv")]
+
+    def stage(self, stage: str, dataset: str) -> list[str]:
+        """Every shard's files of one stage of one dataset."""
+        names = product(self.shards(dataset), STAGES[stage])
+        return [f"data/{dataset}/{stage}/{shard}.{suffix}" for shard, suffix in names]
+
+    def stage_everywhere(self, stage: str) -> list[str]:
+        """The files of one data stage (or ``sheets``) of all datasets."""
+        of = self.sheet if stage == "sheets" else lambda dataset: self.stage(stage, dataset)
+        return [path for dataset in self.settings_.datasets for path in of(dataset)]
+
+    def training_shards(self) -> list[str]:
+        """The shards that training reads."""
+        return [path for dataset in self.settings_.train_on for path in self.stage("shards", dataset)]
+
+    def source_files(self, dataset: str) -> list[str]:
+        """What a sheet depends on, as far as it is there: the user's folder (a new video changes it) and its list."""
+        folder = self.settings_.datasets[dataset].source.path
+        found = [] if folder is None else [folder, Path(folder) / "clips.csv"]
+        return [str(path) for path in found if path.exists()]
+
+    def accounts(self, run: str) -> list[str]:
+        """The survival tables of a run's datasets."""
+        names = product(self.settings_.datasets, ("json", "html"))
+        return [f"results/{run}/dataset/{dataset}.{suffix}" for dataset, suffix in names]
+
+    def weights(self, run: str, method: str) -> list[str]:
+        """A method's trained weights; the copy of the source has none."""
+        return [] if method == COPY else [f"results/{run}/checkpoints/{method}/final.safetensors"]
+
+    def training(self, run: str) -> list[str]:
+        """Weights and curves of every trained method."""
+        kinds = ("checkpoints/{}/final.safetensors", "training/{}.parquet", "training/{}.png")
+        return [f"results/{run}/{kind.format(method)}" for method, kind in product(self.settings_.trained, kinds)]
+
+    def tested(self) -> list[tuple[str, str, str]]:
+        """Every (dataset, method, protocol) that is re-enacted and scored; ablation rows take part in cross only."""
+        run = self.settings_
+        rows = [*product((COPY, *run.methods), PROTOCOLS), *product(run.ablation, ("cross",))]
+        return [(dataset, method, protocol) for dataset in run.test_on for method, protocol in rows]
+
+    def pairs(self, run: str) -> list[str]:
+        """The pair lists of the three protocols."""
+        return [
+            f"results/{run}/pairs/{dataset}/{name}.csv" for dataset, name in product(self.settings_.test_on, PROTOCOLS)
+        ]
+
+    def reenactments(self, run: str) -> list[str]:
+        """Indices of the re-enacted images."""
+        return [
+            f"results/{run}/reenactments/{'/'.join(row)}/{name}"
+            for row, name in product(self.tested(), ("frames.tar", "index.parquet"))
+        ]
+
+    def scores(self, run: str) -> list[str]:
+        """Score files, one for each dataset, method and protocol."""
+        return [f"results/{run}/scores/{'/'.join(row)}.parquet" for row in self.tested()]
+
+    def tables(self, run: str) -> list[str]:
+        """Tables 1 to 5 as CSV, Markdown and LaTeX."""
+        return [f"results/{run}/tables/{name}" for name in TABLES]
+
+    def figures(self, run: str) -> list[str]:
+        """Figures 1 and 3 to 6."""
+        return [f"results/{run}/figures/{name}" for name in FIGURES]

@@ -1,0 +1,50 @@
+# Which images are compared, and the re-enacted images themselves.
+rule choose_pairs:
+    input:
+        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+    output:
+        "results/{run}/pairs/{dataset}/self.csv",
+        "results/{run}/pairs/{dataset}/cross.csv",
+        "results/{run}/pairs/{dataset}/multiview.csv",
+    log:
+        "logs/{run}/pairs/{dataset}.log",
+    benchmark:
+        "logs/{run}/pairs/{dataset}.tsv"
+    message:
+        "Choosing the pairs of {wildcards.dataset}"
+    resources:
+        mem_mb=1000,
+    params:
+        settings=PLAN.settings("evaluation.protocol"),
+    conda:
+        "../../environment.yml"
+    shell:
+        "{PYTHON} -m evaluation.protocol --shards data/{wildcards.dataset}/shards --dataset {wildcards.dataset}"
+        " --output results/{wildcards.run}/pairs/{wildcards.dataset} --settings {params.settings:q} --log {log}"
+
+
+rule reenact_pairs:
+    input:
+        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
+        weights=lambda wildcards: PLAN.weights(wildcards.run, wildcards.method),
+    output:
+        frames="results/{run}/reenactments/{dataset}/{method}/{protocol}/frames.tar",
+        index="results/{run}/reenactments/{dataset}/{method}/{protocol}/index.parquet",
+    log:
+        "logs/{run}/reenact/{dataset}/{method}-{protocol}.log",
+    benchmark:
+        "logs/{run}/reenact/{dataset}/{method}-{protocol}.tsv"
+    message:
+        "Re-enacting {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
+    resources:
+        mem_mb=2000,
+    params:
+        checkpoint=lambda wildcards, input: f"--checkpoint {input.weights}" if input.weights else "",
+        settings=PLAN.settings("evaluation.protocol"),
+    conda:
+        "../../environment.yml"
+    shell:
+        "{PYTHON} -m evaluation.reenact --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
+        " --method {wildcards.method} {params.checkpoint} --output $(dirname {output.index})"
+        " --settings {params.settings:q} --log {log}"

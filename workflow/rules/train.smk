@@ -1,0 +1,35 @@
+# One model per method. Checkpoints lie beside the weights and are no outputs of the rule, so that Snakemake does not
+# delete them when a job is killed: the next run continues from the last one.
+rule train_method:
+    input:
+        shards=PLAN.training_shards(),
+    output:
+        weights="results/{run}/checkpoints/{method}/final.safetensors",
+        curves="results/{run}/training/{method}.parquet",
+        picture=report(
+            "results/{run}/training/{method}.png",
+            caption="../report/training.rst",
+            category="Training",
+        ),
+    log:
+        "logs/{run}/train/{method}.log",
+    benchmark:
+        "logs/{run}/train/{method}.tsv"
+    message:
+        "Training {wildcards.method} ({wildcards.run})"
+    threads: lambda wildcards: RUN.training_of(wildcards.method).threads
+    # The longest trainings first: the ablation's short ones fill the other core meanwhile.
+    priority: lambda wildcards: RUN.training_of(wildcards.method).iterations
+    resources:
+        mem_mb=2500,
+    params:
+        shards=[f"data/{name}/shards" for name in RUN.train_on],
+        model=lambda wildcards: PLAN.settings("model", wildcards.method),
+        training=lambda wildcards: PLAN.settings("training", wildcards.method),
+        seed=lambda wildcards: RUN.seed_of(wildcards.run),
+    conda:
+        "../../environment.yml"
+    shell:
+        "{PYTHON} -m model.train --shards {params.shards} --method {wildcards.method} --model {params.model:q}"
+        " --settings {params.training:q} --seed {params.seed} --output $(dirname {output.weights})"
+        " --curves {output.curves} --log {log}"

@@ -1,0 +1,144 @@
+"""The configuration of a whole run: one typed block per component, composed, checked once before any rule.
+
+Components own their blocks (``preprocessing/settings.py``, ``model/settings.py``, ``evaluation/settings.py``); this
+module only puts them together. Wrong keys and values raise :class:`InputError` with one sentence.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from evaluation.settings import EvaluationSettings
+from model.settings import ModelSettings, TrainingSettings
+from preprocessing.cli import Block, InputError, read_mapping, validated
+from preprocessing.settings import CropSettings, DatasetSettings, FacesSettings, MasksSettings, ShardsSettings
+
+# Names that become parts of paths.
+Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+# The method that needs no training: the source image itself.
+COPY = "copy"
+
+
+class MethodSettings(Block):
+    """One trained method: its name in the tables and what it changes in the run's model and training blocks."""
+
+    name: str = Field(description="the method's name in the tables, as the paper spells it")
+    model: dict[str, Any] = Field(default_factory=dict, description="keys of `model` this method changes")
+    training: dict[str, Any] = Field(default_factory=dict, description="keys of `training` this method changes")
+
+
+class RunSettings(Block):
+    """A whole run."""
+
+    run: Slug = Field("demo", description="name of the run: results go to results/{run}")
+    label: str = Field("", description="kept in the tables' label column, e.g. demo-scale")
+    seed: int = Field(0, ge=0, description="seed of training; a run named {run}-seed{n} adds n")
+    reference_seeds: int = Field(3, ge=1, description="how many seeds the target `reference` trains and pools")
+    datasets: dict[Slug, DatasetSettings] = Field(min_length=1, description="name → source and number of shards")
+    train_on: list[Slug] = Field(min_length=1, description="datasets whose training clips are used")
+    test_on: list[Slug] = Field(min_length=1, description="datasets whose held-out clips are re-enacted and scored")
+    crop: CropSettings = Field(default_factory=CropSettings, description="face boxes → tubes → windows")
+    faces: FacesSettings = Field(default_factory=FacesSettings, description="landmarks and cameras")
+    masks: MasksSettings = Field(default_factory=MasksSettings, description="foreground, regions, eyes and mouth")
+    shard: ShardsSettings = Field(default_factory=ShardsSettings, description="WebDataset shards")
+    model: ModelSettings = Field(default_factory=ModelSettings, description="the model every method starts from")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
+    methods: dict[Slug, MethodSettings] = Field(description="slug → trained method of Tables 1 to 4")
+    ablation: dict[Slug, MethodSettings] = Field(default_factory=dict, description="slug → row of Table 5")
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings, description="protocols, metrics")
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "RunSettings":
+        for key in ("train_on", "test_on"):
+            for name in getattr(self, key):
+                if name not in self.datasets:
+                    raise ValueError(f"{key} names '{name}', which is not one of datasets ({', '.join(self.datasets)})")
+        for slug in self.ablation:
+            if slug in self.methods:
+                raise ValueError(f"'{slug}' is both in methods and in ablation")
+        if COPY in {*self.methods, *self.ablation}:
+            raise ValueError(f"the slug '{COPY}' is kept for the copy of the source")
+        return self
+
+    @cached_property
+    def trained(self) -> dict[str, MethodSettings]:
+        """Slug → method, for everything that is trained."""
+        return {**self.methods, **self.ablation}
+
+    def model_of(self, slug: str) -> ModelSettings:
+        """The model block of one method: the run's, with the method's changes."""
+        return validated(ModelSettings, _merge(self.model, self.trained[slug].model), f"model of '{slug}'")
+
+    def training_of(self, slug: str) -> TrainingSettings:
+        """The training block of one method: the run's, with the method's changes."""
+        return validated(TrainingSettings, _merge(self.training, self.trained[slug].training), f"training of '{slug}'")
+
+    def names(self) -> dict[str, str]:
+        """Slug → name in the tables, the copy of the source included."""
+        return {COPY: "copy of the source"} | {slug: method.name for slug, method in self.trained.items()}
+
+    def seed_of(self, run: str) -> int:
+        """The seed of run ``{run}`` or ``{run}-seed{n}``."""
+        suffix = re.fullmatch(rf"{re.escape(self.run)}(?:-seed([1-9]\d*))?", run)
+        if suffix is None:
+            raise InputError(f"'{run}' is neither the run '{self.run}' nor one of its seeds '{self.run}-seed1', ….")
+        return self.seed + int(suffix[1] or 0)
+
+    def reference_runs(self) -> list[str]:
+        """The runs that the reference pools: the run itself and its other seeds."""
+        return [self.run] + [f"{self.run}-seed{n}" for n in range(1, self.reference_seeds)]
+
+
+def _merge(block: BaseModel, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``block`` as plain values with ``changes`` laid over it, nested mappings key by key."""
+
+    def lay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+        for key, value in over.items():
+            both = isinstance(value, Mapping) and isinstance(base.get(key), dict)
+            base[key] = lay(base[key], value) if both else copy.deepcopy(value)
+        return base
+
+    return lay(block.model_dump(mode="json"), changes)
+
+
+def _own_clips(values: dict[str, Any], given: Any) -> dict[str, Any]:
+    """The configuration with a folder of the user's videos in place of its datasets, as a run of its own."""
+    folder = "" if given is None else str(given)
+    if not folder or not Path(folder).is_dir():
+        raise InputError(f"clips={folder} is not a folder.")
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(folder).resolve().name).strip("-_") or "clips"
+    dataset = {"source": {"kind": "folder", "path": folder}, "shards": 2}
+    run = f"{values.get('run', RunSettings.model_fields['run'].default)}-{name}"
+    return values | {"datasets": {name: dataset}, "train_on": [name], "test_on": [name], "run": run}
+
+
+def load(config: Mapping[str, Any]) -> RunSettings:
+    """Check a whole configuration (plain values, as YAML gives them), every method's overrides included.
+
+    The key ``clips`` (``--config clips=DIR``) puts a folder of videos in the place of the datasets.
+    Raises :class:`InputError` with one sentence that names the first wrong key or value.
+    """
+    values = dict(config)
+    if "clips" in values:
+        values = _own_clips(values, values.pop("clips"))
+    run = validated(RunSettings, values, "configuration")
+    for slug in run.trained:
+        run.model_of(slug)
+        run.training_of(slug)
+    return run
+
+
+def read(path: str | Path) -> RunSettings:
+    """:func:`load` of a YAML file."""
+    return load(read_mapping(path))
+
+
+def as_json(block: BaseModel) -> str:
+    """A block as one line of JSON with sorted keys: what rules pass on, so that a changed value reruns a stage."""
+    return json.dumps(block.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
