@@ -19,8 +19,14 @@ READY := $(ENVIRONMENT)/ready
 export OMP_NUM_THREADS := 1
 export PYTHONNOUSERSITE := 1
 
+# A killed run leaves Snakemake's lock behind. Where no other `make demo` runs here, the lock is stale: it is taken away.
+DEMO := $(PYTHON) -m snakemake --profile workflow/profiles/local --configfile workflow/config/demo.yaml
 demo: $(READY) clips
-	@$(PYTHON) -m snakemake --profile workflow/profiles/local --configfile workflow/config/demo.yaml
+	@mkdir -p .snakemake/locks
+	exec 9> .snakemake/demo.lock
+	flock --nonblock 9 || { echo "Another make demo is running in this folder." >&2; exit 1; }
+	[ -z "$$(ls .snakemake/locks)" ] || $(DEMO) --unlock 9>&-
+	$(DEMO) 9>&-
 	echo "Report: $(CURDIR)/results/demo/report.html"
 
 test: $(READY) clips

@@ -34,72 +34,72 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        stage_files("sheets"),
-        stage_files("fetch"),
-        stage_files("crop"),
-        stage_files("faces"),
-        stage_files("masks"),
-        stage_files("shards"),
-        training_files(RUN.run),
-        reenactment_files(RUN.run),
-        score_files(RUN.run),
-        table_files(RUN.run),
-        figure_files(RUN.run),
-        report_files(RUN.run),
+        PLAN.stage_everywhere("sheets"),
+        PLAN.stage_everywhere("fetch"),
+        PLAN.stage_everywhere("crop"),
+        PLAN.stage_everywhere("faces"),
+        PLAN.stage_everywhere("masks"),
+        PLAN.stage_everywhere("shards"),
+        PLAN.training(RUN.run),
+        PLAN.reenactments(RUN.run),
+        PLAN.scores(RUN.run),
+        PLAN.tables(RUN.run),
+        PLAN.figures(RUN.run),
+        PLAN.report(RUN.run),
 
 
 # Partial targets, in the order data flows.
 rule sheets:
     input:
-        stage_files("sheets"),
+        PLAN.stage_everywhere("sheets"),
 
 
 rule crops:
     input:
-        stage_files("crop"),
+        PLAN.stage_everywhere("crop"),
 
 
 rule faces:
     input:
-        stage_files("faces"),
+        PLAN.stage_everywhere("faces"),
 
 
 rule masks:
     input:
-        stage_files("masks"),
+        PLAN.stage_everywhere("masks"),
 
 
 rule shards:
     input:
-        stage_files("shards"),
-        account_files(RUN.run),
+        PLAN.stage_everywhere("shards"),
+        PLAN.accounts(RUN.run),
 
 
 rule training:
     input:
-        training_files(RUN.run),
+        PLAN.training(RUN.run),
 
 
 rule reenactments:
     input:
-        reenactment_files(RUN.run),
+        PLAN.reenactments(RUN.run),
 
 
 rule scores:
     input:
-        score_files(RUN.run),
+        PLAN.scores(RUN.run),
 
 
 rule tables:
     input:
-        table_files(RUN.run),
+        PLAN.tables(RUN.run),
 
 
 rule figures:
     input:
-        figure_files(RUN.run),
+        PLAN.figures(RUN.run),
 
 
 rule reference:
     input:
-        reference_files(),
+        PLAN.reference(),

@@ -3,6 +3,8 @@
 Only the number of shards is known while planning, never the clips, so that 100,000 clips plan in seconds.
 """
 
+import json
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
@@ -29,10 +31,11 @@ class Plan:
     def __init__(self, run: RunSettings) -> None:
         self.settings_ = run
 
-    def settings(self, key: str, method: str | None = None) -> str:
-        """A block as JSON by its dotted path, e.g. ``crop`` or ``evaluation.protocol``.
+    def settings(self, key: str, *, method: str | None = None, only: tuple[str, ...] | None = None) -> str:
+        """A block as JSON by its dotted path, e.g. ``crop`` or ``evaluation.protocol``: every rule's settings.
 
-        With ``method``, ``model`` and ``training`` are that method's. Every rule's settings come through here.
+        With ``method``, ``model`` and ``training`` are that method's. ``only`` keeps the keys a stage depends on, so
+        that a change of the others does not rerun it.
         """
         run = self.settings_
         if method is not None:
@@ -41,7 +44,14 @@ class Plan:
         for part in key.split("."):
             block = block[part] if isinstance(block, dict) else getattr(block, part)
         assert isinstance(block, BaseModel)
-        return as_json(block)
+        return as_json(block, only)
+
+    def names(self) -> str:
+        """The methods of Tables 1 to 4 and of Table 5, each slug → name, as JSON."""
+        run = self.settings_
+        groups = {"main": run.methods, "ablation": run.ablation}
+        names = {group: {slug: method.name for slug, method in rows.items()} for group, rows in groups.items()}
+        return json.dumps(names, ensure_ascii=False)
 
     def shards(self, dataset: str) -> list[str]:
         """The names of a dataset's shards: 00000, 00001, …"""
@@ -65,6 +75,10 @@ class Plan:
         """The shards that training reads."""
         return [path for dataset in self.settings_.train_on for path in self.stage("shards", dataset)]
 
+    def shard_folders(self, datasets: Iterable[str]) -> list[str]:
+        """The folders of these datasets' shards."""
+        return [f"data/{dataset}/shards" for dataset in datasets]
+
     def source_files(self, dataset: str) -> list[str]:
         """What a sheet depends on, as far as it is there: the user's folder (a new video changes it) and its list."""
         folder = self.settings_.datasets[dataset].source.path
@@ -80,10 +94,21 @@ class Plan:
         """A method's trained weights; the copy of the source has none."""
         return [] if method == COPY else [f"results/{run}/checkpoints/{method}/final.safetensors"]
 
+    def method_arguments(self, run: str, method: str) -> str:
+        """What re-enactment needs of a method: its weights, or the size of the copies."""
+        if method == COPY:
+            return f"{COPY} --resolution {self.settings_.model.resolution}"
+        return f"{method} --checkpoint {self.weights(run, method)[0]}"
+
     def training(self, run: str) -> list[str]:
         """Weights and curves of every trained method."""
         kinds = ("checkpoints/{}/final.safetensors", "training/{}.parquet", "training/{}.png")
         return [f"results/{run}/{kind.format(method)}" for method, kind in product(self.settings_.trained, kinds)]
+
+    @property
+    def main_method(self) -> str:
+        """The first of ``methods``: the one health.json and the report's videos are of."""
+        return next(iter(self.settings_.methods))
 
     def tested(self) -> list[tuple[str, str, str]]:
         """Every (dataset, method, protocol) that is re-enacted and scored; ablation rows take part in cross only."""
@@ -115,3 +140,15 @@ class Plan:
     def figures(self, run: str) -> list[str]:
         """Figures 1 and 3 to 6."""
         return [f"results/{run}/figures/{name}" for name in FIGURES]
+
+    def report(self, run: str) -> list[str]:
+        """What closes a run: the accounts of the clips, health, provenance and the page."""
+        return [
+            *self.accounts(run),
+            *(f"results/{run}/{name}" for name in ("health.json", "provenance.json", "report.html")),
+        ]
+
+    def reference(self) -> list[str]:
+        """The committed results: tables and figures of all seeds pooled."""
+        names = [f"tables/{name}" for name in TABLES] + [f"figures/{name}" for name in FIGURES]
+        return [f"results/reference/{name}" for name in (*names, "contact_sheet.png", "health.json", "provenance.json")]

@@ -7,7 +7,7 @@ module only puts them together. Wrong keys and values raise :class:`InputError` 
 import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,10 +79,6 @@ class RunSettings(Block):
         """The training block of one method: the run's, with the method's changes."""
         return validated(TrainingSettings, _merge(self.training, self.trained[slug].training), f"training of '{slug}'")
 
-    def names(self) -> dict[str, str]:
-        """Slug → name in the tables, the copy of the source included."""
-        return {COPY: "copy of the source"} | {slug: method.name for slug, method in self.trained.items()}
-
     def seed_of(self, run: str) -> int:
         """The seed of run ``{run}`` or ``{run}-seed{n}``."""
         suffix = re.fullmatch(rf"{re.escape(self.run)}(?:-seed([1-9]\d*))?", run)
@@ -139,6 +135,7 @@ def read(path: str | Path) -> RunSettings:
     return load(read_mapping(path))
 
 
-def as_json(block: BaseModel) -> str:
-    """A block as one line of JSON with sorted keys: what rules pass on, so that a changed value reruns a stage."""
-    return json.dumps(block.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+def as_json(block: BaseModel, only: Collection[str] | None = None) -> str:
+    """A block (or some of its keys) as one line of JSON with sorted keys, which a rule's shell passes on."""
+    values = block.model_dump(mode="json", include=None if only is None else set(only))
+    return json.dumps(values, sort_keys=True, ensure_ascii=False)

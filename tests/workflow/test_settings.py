@@ -134,4 +134,4 @@ def test_json_settings_round_trip():
     assert json.loads(plan.settings("crop")) == run.crop.model_dump(mode="json")
     assert json.loads(plan.settings("evaluation.protocol")) == run.evaluation.protocol.model_dump(mode="json")
     assert json.loads(plan.settings("datasets.embedded"))["shards"] == 2
-    assert json.loads(plan.settings("model", "planedict")) == run.model_of("planedict").model_dump(mode="json")
+    assert json.loads(plan.settings("model", method="planedict")) == run.model_of("planedict").model_dump(mode="json")

@@ -10,17 +10,17 @@ rule choose_pairs:
         "logs/{run}/pairs/{dataset}.log",
     benchmark:
         "logs/{run}/pairs/{dataset}.tsv"
-    message:
-        "Choosing the pairs of {wildcards.dataset}"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=1000,
     params:
-        settings=PLAN.settings("evaluation.protocol"),
-    conda:
-        "../../environment.yml"
+        settings=PLAN.settings("evaluation", only=("protocol",)),
+    message:
+        "Choosing the pairs of {wildcards.dataset}"
     shell:
-        "{PYTHON} -m evaluation.protocol --shards data/{wildcards.dataset}/shards --dataset {wildcards.dataset}"
-        " --output results/{wildcards.run}/pairs/{wildcards.dataset} --settings {params.settings:q} --log {log}"
+        "python -m evaluation.protocol --shards data/{wildcards.dataset}/shards --settings {params.settings:q}"
+        " --output results/{wildcards.run}/pairs/{wildcards.dataset} --log {log}"
 
 
 rule reenact_pairs:
@@ -35,16 +35,14 @@ rule reenact_pairs:
         "logs/{run}/reenact/{dataset}/{method}-{protocol}.log",
     benchmark:
         "logs/{run}/reenact/{dataset}/{method}-{protocol}.tsv"
-    message:
-        "Re-enacting {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2000,
     params:
-        checkpoint=lambda wildcards, input: f"--checkpoint {input.weights}" if input.weights else "",
-        settings=PLAN.settings("evaluation.protocol"),
-    conda:
-        "../../environment.yml"
+        method=lambda wildcards: PLAN.method_arguments(wildcards.run, wildcards.method),
+    message:
+        "Re-enacting {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
-        "{PYTHON} -m evaluation.reenact --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
-        " --method {wildcards.method} {params.checkpoint} --output $(dirname {output.index})"
-        " --settings {params.settings:q} --log {log}"
+        "python -m evaluation.reenact --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
+        " --method {params.method} --output $(dirname {output.index}) --log {log}"

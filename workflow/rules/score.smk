@@ -10,14 +10,53 @@ rule score_pairs:
         "logs/{run}/score/{dataset}/{method}-{protocol}.log",
     benchmark:
         "logs/{run}/score/{dataset}/{method}-{protocol}.tsv"
-    message:
-        "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=2500,
     params:
-        settings=PLAN.settings("evaluation"),
+        settings=PLAN.settings("evaluation", only=("backend",)),
+    message:
+        "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
+    shell:
+        "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
+        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --settings {params.settings:q} --log {log}"
+
+
+rule measure_health:
+    input:
+        shards=[
+            path for dataset in RUN.test_on for path in PLAN.stage("shards", dataset)
+        ],
+        pairs=lambda wildcards: PLAN.pairs(wildcards.run),
+        weights=f"results/{{run}}/checkpoints/{PLAN.main_method}/final.safetensors",
+        reenactments=[
+            f"results/{{run}}/reenactments/{dataset}/{PLAN.main_method}/{protocol}/index.parquet"
+            for dataset in RUN.test_on
+            for protocol in ("self", "cross")
+        ],
+    output:
+        "results/{run}/health.json",
+    log:
+        "logs/{run}/health.log",
+    benchmark:
+        "logs/{run}/health.tsv"
     conda:
         "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2500,
+    params:
+        shards=PLAN.shard_folders(RUN.test_on),
+        pairs=lambda wildcards: [
+            f"results/{wildcards.run}/pairs/{name}" for name in RUN.test_on
+        ],
+        reenactments=lambda wildcards: [
+            f"results/{wildcards.run}/reenactments/{name}/{PLAN.main_method}"
+            for name in RUN.test_on
+        ],
+    message:
+        "Measuring whether motion transfers and identity stays ({wildcards.run})"
     shell:
-        "{PYTHON} -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
-        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --settings {params.settings:q} --log {log}"
+        "python -m evaluation.health --shards {params.shards} --checkpoint {input.weights} --pairs {params.pairs}"
+        " --reenactments {params.reenactments} --output {output} --log {log}"

@@ -15,21 +15,21 @@ rule train_method:
         "logs/{run}/train/{method}.log",
     benchmark:
         "logs/{run}/train/{method}.tsv"
-    message:
-        "Training {wildcards.method} ({wildcards.run})"
-    threads: lambda wildcards: RUN.training_of(wildcards.method).threads
     # The longest trainings first: the ablation's short ones fill the other core meanwhile.
     priority: lambda wildcards: RUN.training_of(wildcards.method).iterations
+    conda:
+        "../../environment.yml"
+    threads: lambda wildcards: RUN.training_of(wildcards.method).threads
     resources:
         mem_mb=2500,
     params:
-        shards=[f"data/{name}/shards" for name in RUN.train_on],
-        model=lambda wildcards: PLAN.settings("model", wildcards.method),
-        training=lambda wildcards: PLAN.settings("training", wildcards.method),
+        shards=PLAN.shard_folders(RUN.train_on),
+        model=lambda wildcards: PLAN.settings("model", method=wildcards.method),
+        training=lambda wildcards: PLAN.settings("training", method=wildcards.method),
         seed=lambda wildcards: RUN.seed_of(wildcards.run),
-    conda:
-        "../../environment.yml"
+    message:
+        "Training {wildcards.method} ({wildcards.run})"
     shell:
-        "{PYTHON} -m model.train --shards {params.shards} --method {wildcards.method} --model {params.model:q}"
+        "python -m model.train --shards {params.shards} --method {wildcards.method} --model {params.model:q}"
         " --settings {params.training:q} --seed {params.seed} --output $(dirname {output.weights})"
         " --curves {output.curves} --log {log}"

@@ -1,0 +1,26 @@
+# Face boxes, tubes by FOMM's rule, and the window that follows the face.
+rule crop_clips:
+    input:
+        sheet="data/{dataset}/sheets/clips.parquet",
+        fetched="data/{dataset}/fetch/{shard}.parquet",
+        media="data/{dataset}/fetch/{shard}",
+    output:
+        tubes="data/{dataset}/crop/{shard}.tubes.json",
+        rows="data/{dataset}/crop/{shard}.parquet",
+        stats="data/{dataset}/crop/{shard}.json",
+    log:
+        "logs/{dataset}/crop/{shard}.log",
+    benchmark:
+        "logs/{dataset}/crop/{shard}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=PLAN.settings("crop"),
+    message:
+        "Cropping shard {wildcards.shard} of {wildcards.dataset}"
+    shell:
+        "python -m preprocessing.crop --sheet {input.sheet} --fetch {input.fetched} --output {output.rows}"
+        " --settings {params.settings:q} --log {log}"

@@ -1,0 +1,25 @@
+# Landmarks and cameras.
+rule find_faces:
+    input:
+        cropped="data/{dataset}/crop/{shard}.parquet",
+        tubes="data/{dataset}/crop/{shard}.tubes.json",
+    output:
+        tar="data/{dataset}/faces/{shard}.tar",
+        rows="data/{dataset}/faces/{shard}.parquet",
+        stats="data/{dataset}/faces/{shard}.json",
+    log:
+        "logs/{dataset}/faces/{shard}.log",
+    benchmark:
+        "logs/{dataset}/faces/{shard}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=PLAN.settings("faces"),
+    message:
+        "Finding faces of shard {wildcards.shard} of {wildcards.dataset}"
+    shell:
+        "python -m preprocessing.faces --crop {input.cropped} --output {output.rows}"
+        " --settings {params.settings:q} --log {log}"

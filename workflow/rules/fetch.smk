@@ -1,0 +1,48 @@
+# Which clips there are, and their media on this machine.
+rule write_sheet:
+    input:
+        lambda wildcards: PLAN.source_files(wildcards.dataset),
+    output:
+        parquet="data/{dataset}/sheets/clips.parquet",
+        csv="data/{dataset}/sheets/clips.csv",
+    log:
+        "logs/{dataset}/sheets.log",
+    benchmark:
+        "logs/{dataset}/sheets.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        settings=lambda wildcards: PLAN.settings(f"datasets.{wildcards.dataset}"),
+    message:
+        "Listing the clips of {wildcards.dataset}"
+    shell:
+        "python -m preprocessing.sheets --dataset {wildcards.dataset} --output {output.parquet}"
+        " --settings {params.settings:q} --log {log}"
+
+
+rule fetch_clips:
+    input:
+        sheet="data/{dataset}/sheets/clips.parquet",
+    output:
+        rows="data/{dataset}/fetch/{shard}.parquet",
+        stats="data/{dataset}/fetch/{shard}.json",
+        media=directory("data/{dataset}/fetch/{shard}"),
+    log:
+        "logs/{dataset}/fetch/{shard}.log",
+    benchmark:
+        "logs/{dataset}/fetch/{shard}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        settings=lambda wildcards: PLAN.settings(f"datasets.{wildcards.dataset}"),
+    message:
+        "Fetching shard {wildcards.shard} of {wildcards.dataset}"
+    shell:
+        "python -m preprocessing.fetch --sheet {input.sheet} --shard {wildcards.shard} --output {output.rows}"
+        " --settings {params.settings:q} --log {log}"

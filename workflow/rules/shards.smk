@@ -1,0 +1,56 @@
+# Frames, masks, landmarks and cameras in WebDataset shards, and the account of what became of every clip.
+rule write_shards:
+    input:
+        cropped="data/{dataset}/crop/{shard}.parquet",
+        tubes="data/{dataset}/crop/{shard}.tubes.json",
+        faces="data/{dataset}/faces/{shard}.parquet",
+        faces_tar="data/{dataset}/faces/{shard}.tar",
+        masks="data/{dataset}/masks/{shard}.parquet",
+        masks_tar="data/{dataset}/masks/{shard}.tar",
+    output:
+        tar="data/{dataset}/shards/{shard}.tar",
+        rows="data/{dataset}/shards/{shard}.parquet",
+        index="data/{dataset}/shards/{shard}.json",
+    log:
+        "logs/{dataset}/shards/{shard}.log",
+    benchmark:
+        "logs/{dataset}/shards/{shard}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=PLAN.settings("shard"),
+    message:
+        "Writing shard {wildcards.shard} of {wildcards.dataset}"
+    shell:
+        "python -m preprocessing.shards --crop {input.cropped} --faces {input.faces} --masks {input.masks} --output {output.rows}"
+        " --settings {params.settings:q} --log {log}"
+
+
+rule account_for_clips:
+    input:
+        lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        sheet="data/{dataset}/sheets/clips.parquet",
+    output:
+        json="results/{run}/dataset/{dataset}.json",
+        html=report(
+            "results/{run}/dataset/{dataset}.html",
+            caption="../report/dataset.rst",
+            category="Data",
+        ),
+    log:
+        "logs/{run}/dataset/{dataset}.log",
+    benchmark:
+        "logs/{run}/dataset/{dataset}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    message:
+        "Accounting for the clips of {wildcards.dataset}"
+    shell:
+        "python -m preprocessing.account --dataset {wildcards.dataset} --sheet {input.sheet}"
+        " --shards data/{wildcards.dataset}/shards --output {output.json} --log {log}"
