@@ -1,0 +1,1 @@
+"""Protocols, re-enactments, metrics, tables, figures and the report."""

@@ -1,0 +1,64 @@
+"""Alignment of faces and eyes before vertex distance and eye tracking, and the head's angles by PnP."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.cameras import angles, from_pose, intrinsics, label
+from preprocessing.geometry import procrustes
+from preprocessing.reference_face import CANTHI, CANTHI_DISTANCE, reference_world
+
+Array = NDArray[np.float64]
+Landmarks = NDArray[np.floating]
+
+FACE_POINTS = 468  # FaceMesh without the ten iris points, which move with the gaze
+EYE_CORNERS = ((33, 133), (263, 362))  # image left, image right: outer, inner
+IRISES = (468, 473)  # image left, image right
+ALIGNED_SIDE = 256
+ALIGNED_EYES = np.array([[0.35, 0.40], [0.65, 0.40]]) * ALIGNED_SIDE
+
+
+def aligned_shapes(source: Landmarks, generated: Landmarks) -> tuple[Array, Array]:
+    """Two FaceMesh faces [478, 3] as shapes [468, 3] in decimetres, the second similarity-aligned to the first.
+
+    The source is scaled so that its outer canthi are .90 dm apart; alignment takes pose and size out, but not
+    expression, which a 3DMM's identity shape would not hold.
+    """
+    a = np.asarray(source, dtype=np.float64)[:FACE_POINTS]
+    b = np.asarray(generated, dtype=np.float64)[:FACE_POINTS]
+    a = a * (CANTHI_DISTANCE / np.linalg.norm(a[CANTHI[0]] - a[CANTHI[1]]))
+    return a, procrustes(b, a)(b)
+
+
+def aligned_pupils(landmarks: Landmarks) -> tuple[Array, float]:
+    """Pupils [2, 2] in pixels of the eye-aligned 256² picture, and the mean width of its eyes in the same pixels.
+
+    The middle of each eye (of its two corners, which the gaze does not move) goes to (.35, .40) and (.65, .40) of the
+    picture by a similarity; FaceMesh's iris centres are the pupils.
+    """
+    points = np.asarray(landmarks, dtype=np.float64)[:, :2]
+    middles = np.array([(points[a] + points[b]) / 2 for a, b in EYE_CORNERS])
+    fit = procrustes(middles, ALIGNED_EYES)
+    width = float(np.mean([np.linalg.norm(points[a] - points[b]) for a, b in EYE_CORNERS])) * fit.scale
+    return fit(points[list(IRISES)]), width
+
+
+def head_degrees(landmarks: Landmarks, side: float) -> Array:
+    """Pitch, yaw and roll [3] in degrees of the camera about the head, FaceMesh landmarks [478, 3] in pixels.
+
+    PnP of the landmarks on the reference face with EG3D's focal length, as the whole picture (``side`` pixels) is a
+    window of EG3D's framing. Signs as in :func:`preprocessing.cameras.angles`: differences do not depend on them.
+    """
+    image = np.asarray(landmarks, dtype=np.float64)[:FACE_POINTS, :2] / side
+    world = reference_world()[:FACE_POINTS]
+    found, rotation, translation = cv2.solvePnP(world, image, intrinsics(), np.zeros(4), flags=cv2.SOLVEPNP_SQPNP)
+    if not found:
+        raise ValueError("PnP found no pose")
+    matrix, _ = cv2.Rodrigues(rotation)
+    return camera_degrees(label(from_pose(matrix, translation), intrinsics()))
+
+
+def camera_degrees(camera: NDArray[np.floating]) -> Array:
+    """Pitch, yaw and roll [3] in degrees of a camera label [25] about a head that looks along the world's +z."""
+    yaw, pitch, roll = np.degrees(angles(camera))
+    return np.array([pitch, yaw, roll])

@@ -1,0 +1,69 @@
+"""LPIPS (lpips 0.1, AlexNet) and the Inception features of FID (pytorch-fid), from weights in the registry."""
+
+import warnings
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evaluation.metrics import weights
+from preprocessing.cli import InputError
+
+ALEXNET = "alexnet-owt-7be5be79.pth"
+INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
+Picture = NDArray[np.uint8]
+
+
+def _tensor(pictures: list[Picture]) -> torch.Tensor:
+    """Pictures [H, W, 3] of one size as floats [n, 3, H, W] in [0, 1]."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255.0
+
+
+class Lpips:
+    """LPIPS v0.1 over AlexNet: the backbone from ``path``, the linear heads from the lpips wheel."""
+
+    def __init__(self, path: Path) -> None:
+        import lpips
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._net = lpips.LPIPS(net="alex", version="0.1", pretrained=True, pnet_rand=True, verbose=False).eval()
+        state = {key: value for key, value in weights.load(path).items() if key.startswith("features.")}
+        backbone = self._net.net
+        renamed = {}
+        for name in backbone.state_dict():
+            _, index, kind = name.split(".")
+            renamed[name] = state.get(f"features.{index}.{kind}")
+        absent = sorted(name for name, value in renamed.items() if value is None)
+        if absent:
+            raise InputError(f"The weights {path} lack AlexNet's layers {', '.join(absent)}.")
+        backbone.load_state_dict(renamed)
+
+    @torch.inference_mode()
+    def distance(self, a: Picture, b: Picture) -> float:
+        """LPIPS of two pictures [H, W, 3] of one size; lower is nearer."""
+        return float(self._net(_tensor([a]) * 2 - 1, _tensor([b]) * 2 - 1))
+
+
+class Inception:
+    """pytorch-fid's Inception: 2048 features of its last average pooling, input resized to 299² inside."""
+
+    def __init__(self, path: Path) -> None:
+        from pytorch_fid import inception
+
+        state = weights.load(path)
+        # The package only knows how to fetch its weights; the file at hand stands in for the download.
+        with mock.patch.object(inception, "load_state_dict_from_url", lambda *_, **__: state):
+            try:
+                self._net = inception.InceptionV3([3]).eval()
+            except RuntimeError as error:
+                raise InputError(
+                    f"The weights {path} are not FID's Inception: {' '.join(str(error).split())[:200]}."
+                ) from None
+
+    @torch.inference_mode()
+    def features(self, pictures: list[Picture]) -> NDArray[np.float64]:
+        """Features [n, 2048] of pictures of one size."""
+        return self._net(_tensor(pictures))[0].flatten(1).double().numpy()

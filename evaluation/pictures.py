@@ -1,0 +1,42 @@
+"""Pictures as the evaluation sees them: RGB, 8 bit, black background, one size."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.cli import InputError
+
+Picture = NDArray[np.uint8]  # [H, W, 3], RGB
+
+
+def resized(picture: Picture, side: int) -> Picture:
+    """The picture at side × side pixels: averaged over areas when it shrinks, bicubic when it grows."""
+    height, width = picture.shape[:2]
+    if (height, width) == (side, side):
+        return picture
+    method = cv2.INTER_AREA if min(height, width) > side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=method), dtype=np.uint8)
+
+
+def on_black(frames: NDArray[np.uint8], masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames [n, H, W, 3] with everything labelled 0 (background) in ``masks`` [n, H, W] set to black."""
+    return np.asarray(frames * (masks > 0)[..., None], dtype=np.uint8)
+
+
+def read_picture(path: str | Path) -> Picture:
+    """Read a PNG or JPEG as RGB; an unreadable file raises InputError naming it."""
+    data = np.fromfile(path, dtype=np.uint8) if Path(path).is_file() else np.empty(0, dtype=np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if picture is None:
+        raise InputError(f"Cannot read the picture {path}.")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def decode_picture(data: bytes, name: str) -> Picture:
+    """Decode PNG or JPEG bytes as RGB; damaged bytes raise InputError naming ``name``."""
+    picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data else None
+    if picture is None:
+        raise InputError(f"Cannot read the picture {name}.")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)

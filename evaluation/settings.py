@@ -1,0 +1,52 @@
+"""Settings of the evaluation: what is compared, with which detectors, and how the results are drawn."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from preprocessing.cli import Block
+
+
+class ProtocolSettings(Block):
+    """Which images are compared: the sizes of the three protocols' pair lists."""
+
+    self_frames_per_clip: int = Field(
+        default=40, ge=1, description="Driver frames of each test clip in self-reenactment."
+    )
+    cross_pairs: int = Field(
+        default=150, ge=1, description="Seeded pairs of different people (the paper's scale: 2,083)."
+    )
+    multiview_pairs: int = Field(
+        3, ge=1, description="Cross pairs rendered at the 25 views of the multi-view protocol."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the sampled frames and pairs.")
+
+
+class FigureSettings(Block):
+    """How many rows and views the figures show, and at which print resolution."""
+
+    rows: int = Field(default=5, ge=1, le=24, description="Examples (rows) in figures 3, 4 and 5.")
+    views: int = Field(default=5, ge=1, le=9, description="Views per fan in figures 1 and 6, at most.")
+    cell: int = Field(default=256, ge=48, le=1024, description="Side of one picture in the figures, in pixels.")
+    dpi: int = Field(default=150, ge=50, le=600, description="Dots per inch of text and lines.")
+
+
+class ReportSettings(Block):
+    """What the page embeds."""
+
+    videos: int = Field(default=4, ge=0, le=24, description="Driven clips shown as short videos.")
+    video_frames: int = Field(default=100, ge=2, le=1000, description="Frames of each video, at most.")
+    picture_side: int = Field(default=1600, ge=200, description="Longest side of an embedded picture, in pixels.")
+
+
+class EvaluationSettings(Block):
+    """Protocol, backends, intervals, figures and report of one run."""
+
+    protocol: ProtocolSettings = ProtocolSettings()
+    backend: Literal["embedded", "standard", "auto"] = Field(
+        "auto",
+        description="Detectors: those inside the wheels, the paper's, or the paper's where their weights are at hand.",
+    )
+    bootstrap_samples: int = Field(default=2000, ge=100, le=100_000, description="Resamples behind each 95 % interval.")
+    figures: FigureSettings = FigureSettings()
+    report: ReportSettings = ReportSettings()

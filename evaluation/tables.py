@@ -1,0 +1,352 @@
+"""Tables 1–5: every cell of the paper, then what this run measured on its own datasets.
+
+One CSV, Markdown and LaTeX file per table. A paper's number and an embedded backend's never share a row.
+"""
+
+import argparse
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import Field
+
+from evaluation.metrics.catalogue import BY_NAME, METRICS, TABLES, Metric
+from evaluation.render import markdown, tex
+from evaluation.settings import EvaluationSettings
+from evaluation.statistics import mean_interval
+from preprocessing.cli import Block, InputError, add_common, load_settings, run_command, validated
+from preprocessing.files import atomic
+
+PAPER_CELLS = Path(__file__).with_name("paper_tables.csv")
+COLUMNS = (
+    "table",
+    "task",
+    "dataset",
+    "method",
+    "metric",
+    "motion",
+    "measured",
+    "ci_low",
+    "ci_high",
+    "paper",
+    "n_used",
+    "n_attempted",
+    "backend",
+    "label",
+    "reason",
+)
+PROTOCOL_OF_TABLE = {1: "self", 2: "self", 3: "cross", 4: "multiview", 5: "cross"}
+TASK_OF_TABLE = {
+    1: "self-reenactment",
+    2: "self-reenactment",
+    3: "cross-identity-reenactment",
+    4: "multi-view-synthesis",
+    5: "ablation",
+}
+UNNAMED_DATASET = "VoxCeleb1"  # Tables 1, 2 and 4 leave the dataset open; we measure them on VoxCeleb1's test set
+COPY_SLUG, COPY_NAME = "copy", "copy of the source"
+MOTIONS = ("absolute", "relative", "relative_best", "")
+Row = dict[str, Any]
+
+
+class Methods(Block):
+    """Slug → name of the methods of Tables 1–4 (``main``) and of Table 5 (``ablation``), in print order."""
+
+    main: dict[str, str] = Field(default={"planedict": "PlaneDict"})
+    ablation: dict[str, str] = Field(default={})
+
+    def of_table(self, table: int) -> dict[str, str]:
+        """The methods of one table, the copy of the source last."""
+        return {**(self.ablation if table == 5 else self.main), COPY_SLUG: COPY_NAME}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the tables know of the run besides its scores: its label and whom each dataset's test frames show."""
+
+    label: str
+    identities: dict[str, str]
+    samples: int
+
+
+def paper_cells() -> pd.DataFrame:
+    """The paper's cells as text: table, task, dataset, method, metric, value."""
+    return pd.read_csv(PAPER_CELLS, dtype=str, keep_default_na=False)
+
+
+def read_scores(directories: Iterable[Path]) -> pd.DataFrame:
+    """All score files of all given runs with columns run, dataset, method (slug) and protocol added."""
+    parts = []
+    for directory in directories:
+        files = sorted(directory.glob("*/*/*.parquet"))
+        if not files:
+            raise InputError(f"No scores ({{dataset}}/{{method}}/{{protocol}}.parquet) in {directory}.")
+        for path in files:
+            try:
+                part = pd.read_parquet(path)
+            except (OSError, ValueError) as error:
+                raise InputError(f"Cannot read the scores {path}: {error}.") from None
+            dataset, method, protocol = path.parent.parent.name, path.parent.name, path.stem
+            parts.append(part.assign(run=directory.parent.name, dataset=dataset, method=method, protocol=protocol))
+    scores = pd.concat(parts, ignore_index=True)
+    scores["motion"] = scores["motion"].replace("none", "")
+    return scores
+
+
+def identities(shards: Iterable[Path], train_on: Iterable[str] | None = None) -> dict[str, str]:
+    """For each dataset (folder ``data/{dataset}/shards``): known identity, unseen identity, or partly known.
+
+    A test person is known when a training sample of the datasets in ``train_on`` (default: all given) shows the same.
+    """
+    people: dict[str, dict[str, set[str]]] = {}
+    for directory in shards:
+        split = people.setdefault(directory.parent.name, {"train": set(), "test": set()})
+        for path in sorted(directory.glob("*.json")):
+            for sample in json.loads(path.read_text(encoding="utf-8")).get("samples", []):
+                split.get(sample["split"], set()).add(sample["person"])
+    trained = set(people if train_on is None else train_on)
+    known = set().union(*(split["train"] for name, split in people.items() if name in trained)) if people else set()
+    words = {}
+    for name, split in people.items():
+        shared = len(split["test"] & known)
+        words[name] = (
+            "unseen identity"
+            if not shared
+            else "known identity"
+            if shared == len(split["test"])
+            else "partly known identity"
+        )
+    return words
+
+
+def build(table: int, scores: pd.DataFrame, methods: Methods, run: Run) -> pd.DataFrame:
+    """One table: a row for each of the paper's cells, then the run's own rows; columns as in :data:`COLUMNS`."""
+    own = _own_rows(table, scores, methods, run)
+    rows = _paper_rows(table, own) + own
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    key = ["table", "dataset", "method", "metric", "motion"]
+    if frame.duplicated(key).any():
+        twice = frame[frame.duplicated(key)].iloc[0]
+        raise InputError(f"Table {table} would hold {twice['method']} / {twice['metric']} of {twice['dataset']} twice.")
+    return frame
+
+
+def _own_rows(table: int, scores: pd.DataFrame, methods: Methods, run: Run) -> list[Row]:
+    part = scores[scores["protocol"] == PROTOCOL_OF_TABLE[table]]
+    rows: list[Row] = []
+    for dataset in sorted(part["dataset"].unique()):
+        for unseen in (False, True):
+            for slug, name in methods.of_table(table).items():
+                chosen = part[(part["dataset"] == dataset) & (part["method"] == slug)]
+                rows += _method_rows(table, chosen, dataset, unseen, name, run)
+    return rows
+
+
+def _method_rows(table: int, scores: pd.DataFrame, dataset: str, unseen: bool, method: str, run: Run) -> list[Row]:
+    measured = scores[(scores["pair"] >= 0) & (scores["unseen"] == unseen)]
+    if measured.empty:
+        return []
+    motions = sorted(measured["motion"].unique(), key=MOTIONS.index)
+    rows = []
+    for motion in motions:
+        for metric in (METRICS[key] for key in TABLES[table]):
+            chosen = scores[(scores["motion"] == motion) & (scores["metric"] == metric.name)]
+            attempted = measured[measured["motion"] == motion].groupby("run")["pair"].nunique().sum()
+            row = _cell(metric, chosen, unseen, run.samples, int(attempted))
+            label = _label(run, dataset, unseen, method, row.pop("units"), scores["run"].nunique())
+            rows.append(
+                {
+                    "table": table,
+                    "task": TASK_OF_TABLE[table],
+                    "dataset": f"{dataset}-unseen-clip" if unseen else dataset,
+                    "method": method,
+                    "metric": metric.name,
+                    "motion": motion,
+                    "paper": "",
+                    "label": label,
+                    **row,
+                }
+            )
+    return rows
+
+
+def _cell(metric: Metric, scores: pd.DataFrame, unseen: bool, samples: int, attempted: int) -> Row:
+    """Value, interval, counts, backend and reason of one metric from all seeds' rows, pooled."""
+    empty: Row = {"measured": None, "ci_low": None, "ci_high": None, "n_used": 0, "n_attempted": attempted, "units": ""}
+    backends = sorted(scores["backend"].unique())
+    if len(backends) > 1:
+        raise InputError(f"{metric.name} was measured by {' and '.join(backends)}; score the runs with one backend.")
+    empty["backend"] = backends[0] if backends else ""
+    images = scores[(scores["pair"] >= 0) & (scores["unseen"] == unseen)]
+    sets = scores[(scores["pair"] < 0) & (scores["unseen"] == unseen) & scores["used"]]
+    if metric.reference == "real" and not sets.empty:
+        return empty | _pooled_sets(sets)
+    used = images[images["used"]]
+    if used.empty:
+        refusals = scores[~scores["used"] & (scores["unseen"].eq(unseen) | scores["pair"].lt(0))]["reason"]
+        return empty | {"reason": refusals.mode().iloc[0] if len(refusals) else "not scored in this run"}
+    interval = mean_interval(used["value"].tolist(), used["driver_clip"].tolist(), used["block"].tolist(), samples)
+    lost = Counter(images[~images["used"]]["reason"])
+    return empty | {
+        "measured": interval.value,
+        "ci_low": interval.low,
+        "ci_high": interval.high,
+        "n_used": len(used),
+        "n_attempted": len(images),
+        "units": f"interval over {interval.units}",
+        "reason": "; ".join(f"{number} left out: {reason}" for reason, number in sorted(lost.items())),
+    }
+
+
+def _pooled_sets(sets: pd.DataFrame) -> Row:
+    """A distance of sets is measured once per seed: the seeds' mean, and the mean of their intervals' ends."""
+    several = f"; mean of {len(sets)} seeds" if len(sets) > 1 else ""
+    return {
+        "measured": float(sets["value"].mean()),
+        "ci_low": _or_none(sets["ci_low"].mean()),
+        "ci_high": _or_none(sets["ci_high"].mean()),
+        "n_used": int(sets["n_used"].sum()),
+        "n_attempted": int(sets["n_attempted"].sum()),
+        "units": f"interval over resampled generated images{several}",
+        "reason": "below 2,048 images" if sets["n_used"].max() < 2048 else "",
+    }
+
+
+def _label(run: Run, dataset: str, unseen: bool, method: str, units: str, seeds: int) -> str:
+    words = [run.label, "no training" if method == COPY_NAME else "trained here"]
+    words.append("unseen clip of a known identity" if unseen else run.identities.get(dataset, ""))
+    words.append(f"{seeds} seeds pooled" if seeds > 1 else "")
+    words.append(units)
+    return "; ".join(word for word in words if word)
+
+
+def _paper_rows(table: int, own: list[Row]) -> list[Row]:
+    rows = []
+    for cell in paper_cells().to_dict("records"):
+        if int(cell["table"]) != table:
+            continue
+        row: Row = {
+            "table": table,
+            "task": cell["task"],
+            "dataset": cell["dataset"],
+            "method": cell["method"],
+            "metric": cell["metric"],
+            "motion": "",
+            "measured": None,
+            "ci_low": None,
+            "ci_high": None,
+            "paper": cell["value"],
+            "n_used": 0,
+            "n_attempted": 0,
+            "backend": "",
+            "label": "the paper's number",
+            "reason": "",
+        }
+        same = _comparable(cell, own)
+        if same:
+            taken = ("measured", "ci_low", "ci_high", "n_used", "n_attempted", "backend", "label", "reason")
+            row |= {name: same[name] for name in taken}
+        else:
+            row["reason"] = _why_not(cell, own)
+        rows.append(row)
+    return rows
+
+
+def _comparable(cell: dict[str, str], own: list[Row]) -> Row | None:
+    """The run's measurement of one of the paper's cells: same dataset, method and metric, by the standard backend."""
+    dataset = (cell["dataset"] or UNNAMED_DATASET).lower()
+    for row in own:
+        same = (row["dataset"].lower(), row["method"], row["metric"]) == (dataset, cell["method"], cell["metric"])
+        if (
+            same
+            and row["motion"] == "absolute"
+            and row["measured"] is not None
+            and row["backend"] == BY_NAME[row["metric"]].standard
+        ):
+            return row
+    return None
+
+
+def _why_not(cell: dict[str, str], own: list[Row]) -> str:
+    dataset = cell["dataset"] or UNNAMED_DATASET
+    reasons = []
+    if dataset.lower() not in {row["dataset"].lower() for row in own}:
+        reasons.append(f"dataset {dataset} not in this run")
+    if cell["method"] not in {row["method"] for row in own}:
+        reasons.append(f"method {cell['method']} not in this run")
+    metric = BY_NAME[cell["metric"]]
+    if metric.embedded != metric.standard and not any(
+        r["metric"] == metric.name and r["backend"] == metric.standard and r["measured"] is not None for r in own
+    ):
+        reasons.append(f"standard backend {metric.standard} not in this run")
+    return "; ".join(reasons) or "not measured in this run"
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def write(frame: pd.DataFrame, table: int, directory: Path) -> None:
+    """Write ``table{n}.csv``, ``.md`` and ``.tex`` into ``directory``; the CSV last."""
+    for suffix, text in ((".md", markdown(frame, table)), (".tex", tex(frame, table))):
+        with atomic(directory / f"table{table}{suffix}") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    numbers = frame.assign(**{name: [_number(v) for v in frame[name]] for name in ("measured", "ci_low", "ci_high")})
+    with atomic(directory / f"table{table}.csv") as temporary:
+        numbers.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _number(value: Any) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.6g}"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line: tables 1–5 of one run, or of several seeds pooled."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation.tables", description=__doc__)
+    parser.add_argument(
+        "--scores",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="results/{run}/scores of one run, or of its seeds",
+    )
+    parser.add_argument(
+        "--methods", required=True, metavar="JSON", help='{"main": {slug: name}, "ablation": {slug: name}}'
+    )
+    parser.add_argument(
+        "--shards",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="DIR",
+        help="data/{dataset}/shards: tells known from unseen identities",
+    )
+    parser.add_argument(
+        "--train-on", nargs="*", metavar="DATASET", help="datasets trained on (default: all of --shards)"
+    )
+    parser.add_argument("--label", default="", help="the run's label, such as demo-scale")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="results/{run}/tables")
+    add_common(parser)
+    run_command(_run, parser, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    settings = load_settings(arguments.settings, EvaluationSettings, "evaluation")
+    try:
+        methods = validated(Methods, json.loads(arguments.methods), "--methods")
+    except json.JSONDecodeError as error:
+        raise InputError(f"--methods is not valid JSON: {error}.") from None
+    run = Run(arguments.label, identities(arguments.shards, arguments.train_on), settings.bootstrap_samples)
+    scores = read_scores(arguments.scores)
+    for table in TABLES:
+        write(build(table, scores, methods, run), table, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

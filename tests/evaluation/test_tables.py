@@ -1,0 +1,196 @@
+"""Tables from synthetic scores: the paper's cells verbatim, unique keys, pooled seeds, honest labels."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluation.metrics.catalogue import METRICS, PROTOCOLS
+from evaluation.tables import COLUMNS, Methods, Run, build, identities, paper_cells, read_scores, write
+from preprocessing.cli import InputError
+
+METHODS = Methods(
+    main={"planedict": "PlaneDict"},
+    ablation={"without-planedict": "without PlaneDict", "planedict-20": "PlaneDict (20)"},
+)
+RUN = Run("demo-scale", {"embedded": "known identity"}, 200)
+KEY = ["table", "dataset", "method", "metric", "motion"]
+
+
+def score_row(metric, motion, pair, **values):
+    """One row of a score file."""
+    clip = f"c{pair % 3}" if pair >= 0 else ""
+    row = {
+        "pair": pair,
+        "motion": motion,
+        "metric": metric.name,
+        "backend": metric.embedded or metric.standard,
+        "value": np.nan,
+        "used": True,
+        "reason": "",
+        "block": f"{clip}#{pair // 10}" if clip else "",
+        "source_clip": "s",
+        "driver_clip": clip,
+        "unseen": pair >= 24,
+        "ci_low": np.nan,
+        "ci_high": np.nan,
+        "n_used": 1,
+        "n_attempted": 1,
+    }
+    return row | values
+
+
+def metric_rows(key, motion, shift):
+    """Thirty images, the last six of the unseen clip; CSIM loses two; LPIPS and the set metrics cannot be had."""
+    metric = METRICS[key]
+    if metric.embedded is None or metric.reference == "real":
+        return [score_row(metric, motion, -1, used=False, reason="weights x.pth are not in the cache")]
+    lost = {"used": False, "reason": "no face found in the generated image"}
+    return [
+        score_row(metric, motion, pair, **(lost if key == "csim" and pair < 2 else {"value": pair + shift}))
+        for pair in range(30)
+    ]
+
+
+def write_scores(root, *, run="demo", shift=0.0):
+    for method in ("planedict", "copy", "without-planedict", "planedict-20"):
+        motions = ["none"] if method == "copy" else ["absolute", "relative"]
+        for protocol, keys in PROTOCOLS.items():
+            path = root / run / "scores" / "embedded" / method / f"{protocol}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = [row for motion in motions for key in keys for row in metric_rows(key, motion, shift)]
+            pd.DataFrame(rows).to_parquet(path)
+    return root / run / "scores"
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory):
+    return write_scores(tmp_path_factory.mktemp("results"))
+
+
+@pytest.mark.parametrize("table", [1, 2, 3, 4, 5])
+def test_every_cell_of_the_paper_is_a_row_with_a_reason(scores, table):
+    frame = build(table, read_scores([scores]), METHODS, RUN)
+    assert tuple(frame.columns) == COLUMNS and not frame.duplicated(KEY).any()
+    cells = paper_cells()
+    cells = cells[cells["table"] == str(table)]
+    paper = frame[frame["paper"] != ""]
+    assert list(map(tuple, paper[["task", "dataset", "method", "metric", "paper"]].values)) == list(
+        map(tuple, cells[["task", "dataset", "method", "metric", "value"]].values)
+    )
+    assert paper["measured"].isna().all() and (paper["reason"] != "").all() and (paper["motion"] == "").all()
+    own = frame[frame["paper"] == ""]
+    assert set(own["dataset"]) == {"embedded", "embedded-unseen-clip"}
+    assert "copy of the source" in set(own["method"])
+    assert set(own[own["method"] == "copy of the source"]["motion"]) == {""}
+    assert not (own["measured"].isna() & (own["reason"] == "")).any()
+
+
+def test_the_paper_has_all_its_numbers():
+    assert paper_cells().groupby("table").size().to_dict() == {"1": 18, "2": 30, "3": 108, "4": 8, "5": 25}
+
+
+def test_values_counts_and_labels(scores):
+    frame = build(2, read_scores([scores]), METHODS, RUN)
+    row = frame[
+        (frame["dataset"] == "embedded") & (frame["method"] == "PlaneDict") & (frame["motion"] == "absolute")
+    ].set_index("metric")
+    assert row.loc["ET", "measured"] == pytest.approx(np.mean(range(24))) and row.loc["ET", "n_used"] == 24
+    csim = row.loc["CSIM"]
+    assert (csim["n_used"], csim["n_attempted"]) == (22, 24) and csim["measured"] == pytest.approx(
+        np.mean(range(2, 24))
+    )
+    assert "2 left out: no face found" in csim["reason"] and csim["backend"] == "dlib-128"
+    assert csim["ci_low"] < csim["measured"] < csim["ci_high"]
+    for word in ("demo-scale", "trained here", "known identity", "blocks of 25 frames"):
+        assert word in csim["label"]
+    unseen = frame[(frame["dataset"] == "embedded-unseen-clip") & (frame["metric"] == "ET")]
+    assert unseen["label"].str.contains("unseen clip of a known identity").all() or len(unseen) == 3
+    copies = frame[frame["method"] == "copy of the source"]
+    assert copies["label"].str.contains("no training").all() and not copies["label"].str.contains("trained here").any()
+
+
+def test_missing_weights_give_their_reason(scores):
+    lpips = build(1, read_scores([scores]), METHODS, RUN)
+    lpips = lpips[(lpips["metric"] == "LPIPS") & (lpips["paper"] == "")]
+    assert lpips["measured"].isna().all() and lpips["reason"].str.contains("x.pth").all()
+
+
+def test_seeds_are_pooled(tmp_path):
+    runs = [write_scores(tmp_path, run=name, shift=shift) for name, shift in (("demo", 0), ("demo-seed1", 100))]
+    frame = build(1, read_scores(runs), METHODS, RUN)
+    row = frame[(frame["dataset"] == "embedded") & (frame["method"] == "PlaneDict") & (frame["metric"] == "SSIM")].iloc[
+        0
+    ]
+    assert row["measured"] == pytest.approx(np.mean(range(24)) + 50) and row["n_used"] == 48
+    assert "2 seeds pooled" in row["label"]
+
+
+def test_two_backends_are_not_pooled(tmp_path):
+    runs = [write_scores(tmp_path, run=name) for name in ("demo", "demo-seed1")]
+    path = runs[1] / "embedded" / "planedict" / "self.parquet"
+    part = pd.read_parquet(path)
+    part.assign(backend=part["backend"].replace("dlib-128", "facenet-vggface2")).to_parquet(path)
+    with pytest.raises(InputError, match="CSIM"):
+        build(2, read_scores(runs), METHODS, RUN)
+
+
+def test_a_standard_backend_on_the_papers_dataset_fills_the_papers_row(tmp_path):
+    scores = read_scores([write_scores(tmp_path)]).assign(dataset="voxceleb1")
+    frame = build(1, scores, METHODS, RUN)
+    filled = frame[(frame["paper"] == "0.870")].iloc[0]
+    assert filled["measured"] == pytest.approx(np.mean(range(24))) and filled["backend"] == "scikit-image"
+    embedded = build(2, scores, METHODS, RUN)
+    assert embedded[embedded["paper"] != ""]["measured"].isna().all()
+
+
+def test_written_files_read_back(scores, tmp_path):
+    for table in range(1, 6):
+        write(build(table, read_scores([scores]), METHODS, RUN), table, tmp_path)
+        with open(tmp_path / f"table{table}.csv", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        assert tuple(rows[0]) == COLUMNS
+        markdown = (tmp_path / f"table{table}.md").read_text()
+        heads = [line for line in markdown.splitlines() if line.startswith("| Dataset")]
+        assert len(heads) == 1 and "paper" in heads[0] and "measured" in heads[0]
+        assert len({line.count("|") for line in markdown.splitlines() if line.startswith("|")}) == 1
+        tex = (tmp_path / f"table{table}.tex").read_text()
+        assert tex.count(r"\begin") == tex.count(r"\end") == 2
+    assert "0.870" in (tmp_path / "table1.md").read_text()
+
+
+def test_identities_come_from_the_shards(tmp_path):
+    def dataset(name, *samples):
+        directory = tmp_path / name / "shards"
+        directory.mkdir(parents=True)
+        index = {"samples": [{"person": person, "split": split} for person, split in samples]}
+        (directory / "00000.json").write_text(json.dumps(index))
+        return directory
+
+    known = dataset("a", ("ann", "train"), ("ann", "test"))
+    unseen = dataset("b", ("bob", "train"), ("cid", "test"))
+    partly = dataset("c", ("dan", "train"), ("ann", "test"), ("eve", "test"))
+    words = identities([known, unseen, partly])
+    assert words == {"a": "known identity", "b": "unseen identity", "c": "partly known identity"}
+
+
+def test_the_command_writes_all_tables_and_names_bad_input(scores, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "evaluation.tables",
+        "--output",
+        str(tmp_path),
+        "--methods",
+        METHODS.model_dump_json(),
+    ]
+    subprocess.run([*command, "--scores", str(scores), "--label", "mini"], check=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        f"table{n}.{s}" for n in range(1, 6) for s in ("csv", "md", "tex")
+    )
+    bad = subprocess.run([*command, "--scores", str(tmp_path / "nowhere")], capture_output=True, text=True)
+    assert bad.returncode == 2 and "nowhere" in bad.stderr and "Traceback" not in bad.stderr
