@@ -1,0 +1,134 @@
+"""Detectors behind one small interface; the embedded ones carry their weights in mediapipe's wheel.
+
+The paper's backends have their names here too; until their weights can be loaded, asking for one ends in one
+sentence that says what is missing.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from preprocessing.cli import InputError
+
+
+class BoxDetector(Protocol):
+    """Finds faces in a frame."""
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """Boxes [N, 4] float64 (l, t, r, b in pixels) of the faces in ``frame`` [H, W, 3] uint8 RGB."""
+
+
+class LandmarkDetector(Protocol):
+    """Finds the landmarks of one face."""
+
+    def __call__(self, image: np.ndarray) -> np.ndarray | None:
+        """Landmarks [478, 3] float32 in pixels of ``image`` [H, W, 3] (z in the same unit), None without a face."""
+
+
+class Segmenter(Protocol):
+    """Finds the person."""
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """Foreground probability [H, W] float32 of ``frame`` [H, W, 3] uint8 RGB."""
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what mediapipe's C++ prints while it starts away from the log (it ignores every setting for that)."""
+    sys.stderr.flush()
+    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+def _start(build: Callable[[], object]) -> object:
+    """Build a mediapipe solution and run it once, quietly: the graph prints when its first image arrives."""
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _quiet():
+        solution = build()
+        solution.process(np.zeros((64, 64, 3), np.uint8))  # type: ignore[attr-defined]
+    return solution
+
+
+class MediapipeBoxes:
+    """mediapipe face detection, full-range model."""
+
+    name = "mediapipe-0.10.21-full-range"
+
+    def __init__(self, confidence: float = 0.5) -> None:
+        from mediapipe.python.solutions.face_detection import FaceDetection
+
+        self._model = _start(lambda: FaceDetection(model_selection=1, min_detection_confidence=confidence))
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """See :class:`BoxDetector`."""
+        height, width = frame.shape[:2]
+        found = self._model.process(frame).detections or []  # type: ignore[attr-defined]
+        boxes = [detection.location_data.relative_bounding_box for detection in found]
+        corners = [(b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in boxes]
+        return np.array(corners, np.float64).reshape(-1, 4) * (width, height, width, height)
+
+
+class FaceMesh:
+    """mediapipe FaceMesh with irises, static mode: its tracking mode makes false jumps."""
+
+    name = "mediapipe-0.10.21-facemesh-478"
+
+    def __init__(self, confidence: float = 0.5) -> None:
+        from mediapipe.python.solutions.face_mesh import FaceMesh as Solution
+
+        self._model = _start(
+            lambda: Solution(
+                static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=confidence
+            )
+        )
+
+    def __call__(self, image: np.ndarray) -> np.ndarray | None:
+        """See :class:`LandmarkDetector`."""
+        height, width = image.shape[:2]
+        found = self._model.process(image).multi_face_landmarks  # type: ignore[attr-defined]
+        if not found:
+            return None
+        points = np.array([(p.x, p.y, p.z) for p in found[0].landmark], np.float32)
+        return points * np.array([width, height, width], np.float32)
+
+
+class SelfieSegmentation:
+    """mediapipe selfie segmentation, the general model: the landscape one leaks."""
+
+    name = "mediapipe-0.10.21-selfie-general"
+
+    def __init__(self) -> None:
+        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation as Solution
+
+        self._model = _start(lambda: Solution(model_selection=0))
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """See :class:`Segmenter`."""
+        return np.asarray(self._model.process(frame).segmentation_mask)  # type: ignore[attr-defined]
+
+
+_MISSING = {
+    "sfd": "face-alignment's SFD weights (s3fd-619a316812.pth)",
+    "fan": "face-alignment's 2D-FAN-4 weights (2DFAN4-cd938726ad.zip)",
+    "deep3dfacerecon": "Deep3DFaceRecon's weights (epoch_20.pth) and the licence-gated Basel Face Model 2009",
+    "bisenet": "face-parsing.PyTorch's BiSeNet weights (79999_iter.pth)",
+}
+
+
+def require_embedded(key: str, name: str) -> None:
+    """Raise :class:`InputError` when ``name`` (the value of setting ``key``) is a backend without its weights here."""
+    if name in _MISSING:
+        raise InputError(
+            f"{key} = '{name}' needs {_MISSING[name]}, which this version cannot load yet; use the embedded backend."
+        )

@@ -1,0 +1,53 @@
+"""Why a clip is not in the shards: a closed list, split into what a rerun may mend and what it may not."""
+
+PERMANENT: dict[str, str] = {
+    "duplicate": "another file of the folder has the same stem",
+    "bad-name": "the file's name is not valid UTF-8",
+    "not-a-video": "the file's suffix is not one of a video",
+    "removed": "the source no longer offers this video",
+    "private": "the source asks for a login",
+    "missing": "the file is not where the sheet says",
+    "hash-mismatch": "the file is not the one that was pinned by sha256",
+    "empty-file": "the file holds no bytes",
+    "corrupt": "no frame of the file can be decoded",
+    "damaged": "too large a share of the frames cannot be decoded",
+    "memory-limit": "the decoder needs more memory than it may use",
+    "no-face": "no face is found in any frame",
+    "too-short": "the face is not seen in one place for enough frames",
+    "too-small": "the face is smaller than the smallest that is used",
+    "leaves-the-frame": "the enlarged face box leaves the frame",
+    "zero-size": "the face box has no area",
+    "no-segment": "the clip is shorter than the parts that its sheet names",
+    "no-pose": "the camera cannot be solved from the landmarks",
+}
+"""Permanent reasons: the same input gives the same answer."""
+
+TRANSIENT: dict[str, str] = {
+    "timeout": "the download or the decoder did not answer in time",
+    "rate-limit": "the source asked to slow down",
+    "blocked": "the source refused this machine",
+    "server-error": "the source or the network failed",
+}
+"""Transient reasons: a rerun tries these clips again."""
+
+REASONS: dict[str, str] = PERMANENT | TRANSIENT
+"""Every reason with its one-line explanation."""
+
+STAGES = ("sheets", "fetch", "crop", "faces", "masks", "shards")
+"""The stages in the order in which a clip passes them."""
+
+
+class Dropped(Exception):
+    """A clip (or tube) cannot go on: ``reason`` is one of :data:`REASONS`, ``detail`` the raw words of the error."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        if reason not in REASONS:
+            raise ValueError(f"unknown reason {reason!r}")
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+def is_transient(reason: str) -> bool:
+    """True when a rerun should try a clip with this reason again."""
+    return reason in TRANSIENT

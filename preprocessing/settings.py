@@ -1,0 +1,79 @@
+"""Typed settings of the data stages; each stage's command takes its own block as ``--settings``."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from preprocessing.cli import Block
+
+
+class SourceSettings(Block):
+    """Where a dataset's videos come from."""
+
+    kind: Literal["embedded", "folder"] = Field(
+        description="embedded: four clips of three people out of registry packages; folder: the user's own videos"
+    )
+    path: Path | None = Field(default=None, description="the folder of videos (kind: folder only)")
+    frames: dict[str, int] = Field(
+        default_factory=dict,
+        description="use only the first so many frames of these clips; empty: whole clips (kind: embedded only)",
+    )
+
+
+class DatasetSettings(Block):
+    """One dataset: its source and into how many shards its clips are divided."""
+
+    source: SourceSettings = Field(description="where the videos come from")
+    shards: int = Field(default=1, ge=1, le=100_000, description="number of shards; 256 to 1,024 clips each work well")
+
+
+class DecodeSettings(Block):
+    """Limits on the child process that decodes one video."""
+
+    wall_seconds: float = Field(default=900, gt=0, description="longest time to wait for one video, in seconds")
+    stall_seconds: float = Field(default=60, gt=0, description="longest silence of the decoder, in seconds")
+    memory_mb: int = Field(default=2048, ge=256, description="address space of the decoder, in MiB")
+    max_frames: int = Field(default=500_000, ge=1, description="frames after which a video counts as endless")
+    max_damaged: float = Field(default=0.1, ge=0, le=1, description="largest share of frames that cannot be decoded")
+
+
+class CropSettings(Block):
+    """Tubes by FOMM's rule and the window that becomes the frame."""
+
+    backend: Literal["mediapipe", "sfd"] = Field(default="mediapipe", description="face detector")
+    every: int = Field(default=5, ge=1, le=100, description="detect on every so many frames, interpolate in between")
+    confidence: float = Field(default=0.5, ge=0, le=1, description="lowest score of a detection")
+    iou: float = Field(default=0.25, ge=0, le=1, description="a tube is cut below this overlap with its first box")
+    increase: float = Field(default=0.1, ge=0, le=2, description="share of the box added on each side")
+    min_frames: int = Field(default=64, ge=1, description="shortest tube")
+    max_frames: int = Field(default=1024, ge=1, description="longest tube; longer ones are cut")
+    min_size: int = Field(default=256, ge=1, description="smallest longer side of the box before it is enlarged, in pixels")
+    allow_padding: bool = Field(default=False, description="keep tubes whose enlarged box leaves the frame, padded")
+    framing: Literal["eg3d", "fomm"] = Field(default="eg3d", description="window that follows the face, or FOMM's crop")
+    size: int = Field(default=256, ge=32, le=1024, description="side of a frame in the shards, in pixels")
+    smoothing: float = Field(default=0.2, ge=0, le=5, description="standard deviation of the centre's smoothing, in seconds")
+    decode: DecodeSettings = Field(default_factory=DecodeSettings, description="limits on the decoder")
+
+
+class FacesSettings(Block):
+    """Landmarks and cameras."""
+
+    landmarks: Literal["facemesh", "fan"] = Field(default="facemesh", description="landmark detector")
+    camera: Literal["pnp", "deep3dfacerecon"] = Field(default="pnp", description="how the camera is found")
+    confidence: float = Field(default=0.5, ge=0, le=1, description="lowest score at which a face counts as found")
+    radius: float = Field(default=2.7, gt=0, description="median distance of the camera after the clip's world scale")
+    max_error: float = Field(default=8.0, gt=0, description="frames whose landmarks miss the solved pose by more pixels are left out")
+
+
+class MasksSettings(Block):
+    """Region masks."""
+
+    backend: Literal["selfie", "bisenet"] = Field(default="selfie", description="what finds the regions")
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="foreground probability from which a pixel counts")
+
+
+class ShardsSettings(Block):
+    """WebDataset shards."""
+
+    quality: int = Field(default=95, ge=1, le=100, description="JPEG quality of the frames")

@@ -1,0 +1,118 @@
+"""Shards: frames, masks, cameras, landmarks and meta of every tube, as one WebDataset tar with an index.
+
+docs/data.md lists the members. The index is written last and carries the tar's sha256.
+"""
+
+import argparse
+import io
+import logging
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from preprocessing.cli import add_common, load_settings, progress, run_command
+from preprocessing.files import sha256, write_json
+from preprocessing.reasons import Dropped
+from preprocessing.rows import Row, drop, plain, read_rows, statistics, write_rows
+from preprocessing.settings import ShardsSettings
+from preprocessing.tars import TarFile, TarWriter, dump_json, tar_writer
+from preprocessing.tubefile import TubeFile, windows
+
+log = logging.getLogger(__name__)
+
+SOFTWARE = "planedict 0.1.0"
+"""What wrote the shard, recorded in every sample's meta."""
+
+FORMAT = 1
+"""Version of the index."""
+
+
+def encode_frame(frame: Any, quality: int) -> bytes:
+    """A frame [S, S, 3] uint8 RGB as JPEG without chroma subsampling."""
+    stream = io.BytesIO()
+    Image.fromarray(frame).save(stream, "JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line: write one shard."""
+    parser = argparse.ArgumentParser(prog="python -m preprocessing.shards", description=__doc__)
+    parser.add_argument("--crop", type=Path, required=True, metavar="PARQUET", help="rows of the shard's crop stage")
+    parser.add_argument("--faces", type=Path, required=True, metavar="PARQUET", help="rows of the shard's faces stage")
+    parser.add_argument("--masks", type=Path, required=True, metavar="PARQUET", help="rows of the shard's masks stage")
+    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="rows to write; .tar and .json beside")
+    add_common(parser)
+    run_command(_run, parser, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    settings = load_settings(arguments.settings, ShardsSettings, "shard")
+    tubes = TubeFile.beside(arguments.crop)
+    rows: list[Row] = []
+    samples: list[dict[str, Any]] = []
+    target: Path = arguments.output.with_suffix(".tar")
+    # an index must never stand beside a tar it does not describe
+    arguments.output.with_suffix(".json").unlink(missing_ok=True)
+    with (
+        TarFile(arguments.faces.with_suffix(".tar")) as faces,
+        TarFile(arguments.masks.with_suffix(".tar")) as masks,
+        tar_writer(target) as writer,
+    ):
+        by_key = sorted(
+            (plain(row) for row in read_rows(arguments.masks, Row)), key=lambda row: (f"{row.key}_", row.clip, row.status)
+        )
+        for row in progress(by_key, "shards"):
+            if row.kept:
+                try:
+                    samples += write_clip(row.clip, tubes, faces, masks, writer, settings)
+                except Dropped as dropped:
+                    row = drop(row, "shards", dropped)
+                    log.info("%s dropped: %s", row.clip, dropped)
+            rows.append(row)
+    write_rows(arguments.output, rows)
+    index = {
+        "format": FORMAT,
+        "tar": target.name,
+        "sha256": sha256(target),
+        "bytes": target.stat().st_size,
+        "count": len(samples),
+        "samples": samples,
+        "statistics": statistics(rows, frames=sum(sample["frames"] for sample in samples)),
+    }
+    write_json(arguments.output.with_suffix(".json"), index)
+
+
+def write_clip(
+    clip: str, tubes: TubeFile, faces: TarFile, masks: TarFile, writer: TarWriter, settings: ShardsSettings
+) -> list[dict[str, Any]]:
+    """Write all tubes of one clip; returns their entries in the index. A failing clip leaves nothing behind."""
+    kept = [tube for tube in tubes.of(clip) if f"{tube.key}.meta.json" in faces.members]
+    metas = {tube.key: faces.mapping(f"{tube.key}.meta.json") for tube in kept}
+    positions = {key: {frame: i for i, frame in enumerate(meta["frames"])} for key, meta in metas.items()}
+    members: dict[str, bytes] = {}
+    for tube, index, window, _ in windows(kept, tubes.settings.size, tubes.settings.decode):
+        position = positions[tube.key].get(index)
+        if position is not None:
+            members[f"{tube.key}.{position:05d}.jpg"] = encode_frame(window, settings.quality)
+    expected = sum(len(frames) for frames in positions.values())
+    if len(members) != expected:
+        raise Dropped("damaged", f"{len(members)} of {expected} frames decoded again")
+    entries = []
+    for tube in kept:
+        meta = metas[tube.key] | {"software": SOFTWARE, "mediapipe": version("mediapipe")}
+        for index in range(len(meta["frames"])):
+            name = f"{tube.key}.{index:05d}.mask.png"
+            members[name] = masks.read(name)
+        members[f"{tube.key}.meta.json"] = dump_json(meta)
+        for name in ("cameras.npy", "landmarks.npy"):
+            members[f"{tube.key}.{name}"] = faces.read(f"{tube.key}.{name}")
+        entry = {name: meta[name] for name in ("key", "clip", "person", "split", "fps")}
+        entries.append(entry | {"frames": len(meta["frames"])})
+    writer.add_sample(members)
+    return entries
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The clip sheet: one row per input file with its person, its shard and which frames belong to which split."""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import logging
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from preprocessing.cli import InputError, add_common, load_settings, run_command
+from preprocessing.files import atomic
+from preprocessing.rows import Row, read_rows, write_rows
+from preprocessing.settings import DatasetSettings
+from preprocessing.sources import Entry, Segment, open_source
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SheetRow(Row):
+    """A row of the sheet; ``segments`` is JSON, [[start, end, split], …], end -1 = to the end."""
+
+    file: str = ""
+    sha256: str = ""
+    person: str = ""
+    shard: int = 0
+    segments: str = "[]"
+
+    def parts(self) -> list[Segment]:
+        """The segments as tuples (start, end, split)."""
+        return [(int(start), int(end), str(split)) for start, end, split in json.loads(self.segments)]
+
+
+def safe(stem: str) -> str:
+    """A stem made safe for file and tar names: ASCII letters, digits, - and _, no leading dash, never empty."""
+    ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_only).strip("-") or "clip"
+
+
+def shard_of(clip: str, shards: int) -> int:
+    """Shard of a clip: a stable hash of its name modulo the number of shards."""
+    return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8], "big") % shards
+
+
+def build(entries: list[Entry], shards: int) -> list[SheetRow]:
+    """Rows of the sheet in the order of ``entries``; keys are unique within the dataset."""
+    rows: list[SheetRow] = []
+    taken: set[str] = set()
+    for entry in entries:
+        key, number = safe(entry.clip), 2
+        while key.lower() in taken:
+            key, number = f"{safe(entry.clip)}-{number}", number + 1
+        if not entry.reason:
+            taken.add(key.lower())
+        rows.append(
+            SheetRow(
+                clip=entry.clip,
+                key=key,
+                status="dropped" if entry.reason else "kept",
+                stage="sheets" if entry.reason else "",
+                reason=entry.reason,
+                detail=entry.detail,
+                file=entry.file,
+                sha256=entry.sha256,
+                person=entry.person,
+                shard=shard_of(entry.clip, shards),
+                segments=json.dumps(entry.segments, ensure_ascii=False),
+            )
+        )
+    return rows
+
+
+def read_sheet(path: Path, shard: int | None = None) -> list[SheetRow]:
+    """Rows of a sheet, of one shard or all."""
+    rows = read_rows(path, SheetRow)
+    return rows if shard is None else [row for row in rows if row.shard == shard]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line: write the sheet of one dataset."""
+    parser = argparse.ArgumentParser(prog="python -m preprocessing.sheets", description=__doc__)
+    parser.add_argument("--dataset", required=True, help="name of the dataset, as in the configuration")
+    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="sheet to write; a .csv of it beside")
+    add_common(parser)
+    run_command(_run, parser, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.settings is None:
+        raise InputError("--settings is missing: the dataset's source has no default.")
+    settings = load_settings(arguments.settings, DatasetSettings, f"datasets.{arguments.dataset}")
+    rows = build(open_source(settings.source).entries(), settings.shards)
+    with atomic(arguments.output.with_suffix(".csv")) as temporary:
+        pd.DataFrame([dataclasses.asdict(row) for row in rows]).to_csv(temporary, index=False)
+    write_rows(arguments.output, rows, SheetRow)
+    log.info("%s: %d clips in, %d to fetch", arguments.dataset, len(rows), sum(row.kept for row in rows))
+
+
+if __name__ == "__main__":
+    main()
