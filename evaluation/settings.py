@@ -17,7 +17,7 @@ class ProtocolSettings(Block):
         default=150, ge=1, description="Seeded pairs of different people (the paper's scale: 2,083)."
     )
     multiview_pairs: int = Field(
-        3, ge=1, description="Cross pairs rendered at the 25 views of the multi-view protocol."
+        default=3, ge=1, description="Cross pairs rendered at the 25 views of the multi-view protocol."
     )
     seed: int = Field(default=0, ge=0, description="Seed of the sampled frames and pairs.")
 
@@ -44,7 +44,7 @@ class EvaluationSettings(Block):
 
     protocol: ProtocolSettings = ProtocolSettings()
     backend: Literal["embedded", "standard", "auto"] = Field(
-        "auto",
+        default="auto",
         description="Detectors: those inside the wheels, the paper's, or the paper's where their weights are at hand.",
     )
     bootstrap_samples: int = Field(default=2000, ge=100, le=100_000, description="Resamples behind each 95 % interval.")

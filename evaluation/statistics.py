@@ -24,7 +24,7 @@ class Interval:
 def resampling_units(clips: Sequence[str], blocks: Sequence[str]) -> tuple[list[str], str]:
     """The unit of each row and its description: clips from ten clips on, below that blocks of 25 frames."""
     number = len(set(clips))
-    if number >= FEW_CLIPS:
+    if number >= FEW_CLIPS or list(clips) == list(blocks):
         return list(clips), f"{number} clips"
     return list(
         blocks

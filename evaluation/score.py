@@ -1,0 +1,159 @@
+"""Score generated frames against the driver's (target) and the source's: folders of equally named frames, or videos.
+
+Writes JSON: for each metric its value, 95 % interval, images used and attempted, backend, and the reason where there is
+no value; and every image's own values. docs/metrics.md defines the metrics.
+"""
+
+import argparse
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evaluation.folders import matched
+from evaluation.measure import Measurer, Sample, Value, is_set_metric, missing
+from evaluation.metrics.catalogue import CONTRACT, METRICS, Metric
+from evaluation.metrics.formulas import frechet_distance
+from evaluation.settings import EvaluationSettings
+from evaluation.statistics import BLOCK_FRAMES, Interval, mean_interval, set_interval
+from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
+from preprocessing.files import write_json
+
+SMALL_SET = 2048
+
+
+@dataclass
+class Results:
+    """What was measured, image by image."""
+
+    names: list[str] = field(default_factory=list)
+    clips: list[str] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+    values: dict[str, list[Value]] = field(default_factory=dict)
+    features: dict[str, list[tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]]] = field(
+        default_factory=dict
+    )
+
+
+def measure(generated: Path, target: Path, source: Path | None, metrics: list[Metric], measurer: Measurer) -> Results:
+    """Measure every frame with every metric whose backend is at hand."""
+    results = Results(values={m.key: [] for m in metrics}, features={m.key: [] for m in metrics if is_set_metric(m)})
+    others = [target] + ([source] if source is not None else [])
+    for clip, name, number, pictures in progress(matched(generated, others), "score"):
+        results.names.append(name)
+        results.clips.append(clip)
+        results.blocks.append(f"{clip}#{number // BLOCK_FRAMES}")
+        sample = Sample(pictures[0], pictures[1], pictures[2] if source is not None else None)
+        for metric in metrics:
+            if not is_set_metric(metric):
+                results.values[metric.key].append(_image(metric, sample, measurer))
+            elif not measurer.backend(metric)[1]:
+                pair = (measurer.feature(metric, pictures[1]), measurer.feature(metric, pictures[0]))
+                results.features[metric.key].append(pair)
+    return results
+
+
+def _image(metric: Metric, sample: Sample, measurer: Measurer) -> Value:
+    try:
+        return measurer.image(metric, sample)
+    except ValueError as error:
+        return missing(str(error))
+
+
+def summary(metric: Metric, results: Results, measurer: Measurer, samples: int) -> dict[str, Any]:
+    """One metric's entry of the JSON."""
+    backend, unavailable = measurer.backend(metric)
+    entry: dict[str, Any] = {"value": None, "ci95": [None, None], "n_used": 0, "n_attempted": len(results.names)}
+    entry |= {"backend": backend, "reason": unavailable}
+    if unavailable:
+        return entry
+    if is_set_metric(metric):
+        return entry | _set_summary(metric, results)
+    values = results.values[metric.key]
+    used = [index for index, value in enumerate(values) if value.used]
+    lost = Counter(value.reason for value in values if not value.used)
+    notes = [f"{number} left out: {reason}" for reason, number in sorted(lost.items())]
+    if not used:
+        return entry | {"reason": "; ".join(sorted(lost))}
+    interval = mean_interval(
+        [values[i].value for i in used],
+        [results.clips[i] for i in used],
+        [results.blocks[i] for i in used],
+        samples,
+    )
+    return (
+        entry
+        | _numbers(interval)
+        | {"n_used": len(used), "reason": "; ".join([*notes, f"interval over {interval.units}"])}
+    )
+
+
+def _set_summary(metric: Metric, results: Results) -> dict[str, Any]:
+    pairs = results.features[metric.key]
+    real = [target for target, _ in pairs if target is not None]
+    kept = [index for index, (_, made) in enumerate(pairs) if made is not None]
+    if len(real) < 2 or len(kept) < 2:
+        return {"reason": f"needs two images on each side: {len(real)} real, {len(kept)} generated"}
+    interval = set_interval(
+        frechet_distance,
+        np.stack(real),
+        np.stack([made for _, made in pairs if made is not None]),
+        [results.clips[i] for i in kept],
+        [results.blocks[i] for i in kept],
+    )
+    notes = [f"below {SMALL_SET:,} images"] if min(len(real), len(kept)) < SMALL_SET else []
+    return _numbers(interval) | {"n_used": len(kept), "reason": "; ".join([*notes, f"interval over {interval.units}"])}
+
+
+def _numbers(interval: Interval) -> dict[str, Any]:
+    return {"value": interval.value, "ci95": [interval.low, interval.high]}
+
+
+def report(metrics: list[Metric], results: Results, measurer: Measurer, samples: int) -> dict[str, Any]:
+    """The whole JSON document."""
+    per_image: dict[str, dict[str, float | None]] = {name: {} for name in results.names}
+    for metric in metrics:
+        for name, value in zip(results.names, results.values[metric.key], strict=False):
+            per_image[name][metric.key] = None if math.isnan(value.value) else value.value
+    return {
+        "metrics": {metric.key: summary(metric, results, measurer, samples) for metric in metrics},
+        "per_image": per_image,
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line: the public contract of docs/metrics.md."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation.score", description=__doc__)
+    parser.add_argument("--generated", type=Path, required=True, metavar="DIR", help="generated frames or video")
+    parser.add_argument("--target", type=Path, required=True, metavar="DIR", help="the driver's frames or video")
+    parser.add_argument(
+        "--source", type=Path, metavar="DIR", help="the source's frames, video, or one photo in a folder"
+    )
+    parser.add_argument("--metrics", nargs="+", choices=sorted(METRICS), default=list(CONTRACT), metavar="METRIC",
+                        help=f"any of {' '.join(METRICS)}")  # fmt: skip
+    parser.add_argument(
+        "--backend", choices=("embedded", "standard", "auto"), help="detectors (default: the settings')"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="JSON", help="scores to write")
+    add_common(parser)
+    run_command(_run, parser, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    settings = load_settings(arguments.settings, EvaluationSettings, "evaluation")
+    metrics = [METRICS[key] for key in dict.fromkeys(arguments.metrics)]
+    measurer = Measurer(arguments.backend or settings.backend)
+    results = measure(arguments.generated, arguments.target, arguments.source, metrics, measurer)
+    if not results.names:
+        raise InputError(f"{arguments.generated} holds no frames.")
+    write_json(arguments.output, report(metrics, results, measurer, settings.bootstrap_samples))
+
+
+if __name__ == "__main__":
+    main()
