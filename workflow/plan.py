@@ -75,6 +75,10 @@ class Plan:
         """The shards that training reads."""
         return [path for dataset in self.settings_.train_on for path in self.stage("shards", dataset)]
 
+    def tested_shards(self) -> list[str]:
+        """The shards that evaluation reads."""
+        return [path for dataset in self.settings_.test_on for path in self.stage("shards", dataset)]
+
     def shard_folders(self, datasets: Iterable[str]) -> list[str]:
         """The folders of these datasets' shards."""
         return [f"data/{dataset}/shards" for dataset in datasets]

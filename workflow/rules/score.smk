@@ -25,16 +25,8 @@ rule score_pairs:
 
 rule measure_health:
     input:
-        shards=[
-            path for dataset in RUN.test_on for path in PLAN.stage("shards", dataset)
-        ],
-        pairs=lambda wildcards: PLAN.pairs(wildcards.run),
+        shards=PLAN.tested_shards(),
         weights=f"results/{{run}}/checkpoints/{PLAN.main_method}/final.safetensors",
-        reenactments=[
-            f"results/{{run}}/reenactments/{dataset}/{PLAN.main_method}/{protocol}/index.parquet"
-            for dataset in RUN.test_on
-            for protocol in ("self", "cross")
-        ],
     output:
         "results/{run}/health.json",
     log:
@@ -48,15 +40,7 @@ rule measure_health:
         mem_mb=2500,
     params:
         shards=PLAN.shard_folders(RUN.test_on),
-        pairs=lambda wildcards: [
-            f"results/{wildcards.run}/pairs/{name}" for name in RUN.test_on
-        ],
-        reenactments=lambda wildcards: [
-            f"results/{wildcards.run}/reenactments/{name}/{PLAN.main_method}"
-            for name in RUN.test_on
-        ],
     message:
         "Measuring whether motion transfers and identity stays ({wildcards.run})"
     shell:
-        "python -m evaluation.health --shards {params.shards} --checkpoint {input.weights} --pairs {params.pairs}"
-        " --reenactments {params.reenactments} --output {output} --log {log}"
+        "python -m evaluation.health --shards {params.shards} --checkpoint {input.weights} --output {output} --log {log}"
