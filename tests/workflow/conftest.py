@@ -1,0 +1,89 @@
+"""Snakemake as the subject: a folder of links to this checkout, and one run of the whole chain that tests share."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = (
+    "Snakefile",
+    "workflow",
+    "preprocessing",
+    "model",
+    "evaluation",
+    "environment.yml",
+    "requirements.lock",
+    "pyproject.toml",
+)
+
+
+class Project:
+    """A folder in which Snakemake runs as in a checkout; data and results stay in it."""
+
+    def __init__(self, folder: Path, config: str = "workflow/config/mini.yaml") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.config = config
+        for name in PARTS:
+            if not (folder / name).exists():
+                (folder / name).symlink_to(ROOT / name)
+
+    def command(self, *targets: str, options: tuple[str, ...] = ()) -> list[str]:
+        """Snakemake's command line: targets first, options, configuration last."""
+        config = ["--configfile", self.config] if self.config else []
+        return [sys.executable, "-m", "snakemake", *targets, "--cores", "2", "--nocolor", *config, *options]
+
+    def start(self, *targets: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """Start a run without waiting for it."""
+        return subprocess.Popen(
+            self.command(*targets, options=options),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"GIT_CEILING_DIRECTORIES": str(self.folder)},
+        )
+
+    def run(self, *targets: str, options: tuple[str, ...] = ()) -> str:
+        """Run to the end; returns everything printed, and fails with it when the exit code is not 0."""
+        process = self.start(*targets, options=options)
+        text, _ = process.communicate(timeout=560)
+        assert process.returncode == 0, text
+        return text
+
+    def jobs(self, *targets: str, options: tuple[str, ...] = ()) -> dict[str, int]:
+        """Rule → number of jobs that a run would do."""
+        text = self.run(*targets, options=("-n", "-q", *options))
+        rows = (line.split() for line in text.splitlines())
+        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}
+
+    def copy(self, folder: Path) -> "Project":
+        """A second project with the same data, results and records, times kept."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder, self.config)
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """mini.yaml run from the first rule to the last; tests that change something work on a copy."""
+    project = Project(tmp_path_factory.mktemp("chain") / "project")
+    project.run()
+    return project
+
+
+@pytest.fixture
+def new_project(tmp_path: Path) -> Callable[[str], Project]:
+    """Configuration file (or nothing) → a project in which nothing has been run."""
+    return lambda config: Project(tmp_path / "project", config)
+
+
+@pytest.fixture
+def project(new_project: Callable[[str], Project]) -> Project:
+    """A project of mini.yaml in which nothing has been run."""
+    return new_project("workflow/config/mini.yaml")

@@ -1,0 +1,110 @@
+"""What Snakemake plans, without running it: dry runs, lint, format, and mistakes in one sentence."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", ["mini", "demo", "paper", "scale"])
+def test_every_configuration_plans(new_project, name):
+    jobs = new_project(f"workflow/config/{name}.yaml").jobs()
+    assert jobs["train_method"] == (1 if name == "scale" else 6)
+    assert jobs["make_tables"] == jobs["write_report"] == 1
+    assert jobs["crop_clips"] == {"mini": 2, "demo": 2, "paper": 1360, "scale": 400}[name]
+
+
+def test_without_configfile_the_demo_alone(new_project):
+    assert "results/demo/report.html" in new_project("").run(options=("-n",))
+
+
+@pytest.mark.parametrize(
+    ("target", "last"),
+    [
+        ("sheets", "write_sheet"),
+        ("crops", "crop_clips"),
+        ("faces", "find_faces"),
+        ("masks", "mask_regions"),
+        ("shards", "account_for_clips"),
+        ("training", "train_method"),
+        ("reenactments", "reenact_pairs"),
+        ("scores", "score_pairs"),
+        ("tables", "make_tables"),
+        ("figures", "draw_figures"),
+        ("reference", "pool_reference"),
+    ],
+)
+def test_partial_targets(project, target, last):
+    jobs = project.jobs(target)
+    assert last in jobs
+    if target == "shards":
+        assert "train_method" not in jobs
+    if target == "tables":
+        assert "draw_figures" not in jobs and "write_report" not in jobs
+
+
+def test_reference_trains_every_seed(project):
+    assert project.jobs("reference")["train_method"] == 2 * 6
+
+
+def test_own_clips_are_a_run_of_their_own(project):
+    (project.folder / "my clips").mkdir()
+    text = project.run(options=("-n", "--config", "clips=my clips"))
+    assert "results/mini-my-clips/report.html" in text and "data/my-clips/" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("clips=nowhere", "clips=nowhere is not a folder."),
+        ("clip=nowhere", "configuration: unknown key 'clip'."),
+        ("sed=1", "configuration: unknown key 'sed' (did you mean 'seed'?)."),
+        ("seed=x", "configuration: 'seed' = 'x' is wrong"),
+        (
+            "model={num_bases: 0}",
+            "configuration: 'model.num_bases' = 0 is wrong: input should be greater than or equal to 1.",
+        ),
+        ("train_on=[other]", "configuration: train_on names 'other', which is not one of datasets"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(project, given, sentence):
+    process = project.start(options=("-n", "--config", given))
+    text, _ = process.communicate(timeout=60)
+    lines = text.strip().splitlines()
+    assert process.returncode != 0
+    assert lines[-1].startswith(sentence)
+    assert "Traceback" not in text and len(lines) == 1
+
+
+def test_nested_settings_on_the_command_line(project):
+    text = project.run("training", options=("-n", "-p", "--config", "model={num_bases: 3}"))
+    assert '"num_bases": 3' in text and '"plane_resolution": 16' in text
+
+
+def test_lint():
+    command = [sys.executable, "-m", "snakemake", "--lint"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_rule_is_complete():
+    """Log, benchmark, message, memory and environment in every rule that runs something."""
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        for rule in path.read_text(encoding="utf-8").split("\nrule ")[1:]:
+            for part in ("input:", "output:", "log:", "benchmark:", "message:", "mem_mb=", "conda:", "shell:"):
+                assert part in rule, f"{path.name}: {rule.splitlines()[0]} lacks {part}"
+            assert "run:" not in rule
+
+
+def test_rules_hold_no_address_and_no_absolute_path():
+    for path in [
+        ROOT / "Snakefile",
+        ROOT / "Makefile",
+        *(ROOT / "workflow").rglob("*.smk"),
+        *(ROOT / "workflow").rglob("*.yaml"),
+    ]:
+        text = path.read_text(encoding="utf-8")
+        assert "://" not in text and '"/' not in text, path
