@@ -1,0 +1,283 @@
+"""Does motion transfer, does identity stay? ``python -m evaluation.health`` answers from held-out frames, in numbers.
+
+Pictures can look fine while the motion code is ignored (the camera explains the pose) or carries the whole person
+(the output is the driver). These figures tell the cases apart; docs/training.md defines them.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from evaluation.metrics.faces import FaceReader
+from evaluation.protocol import TEST, cross_pairs
+from model.animator import Animator, Source
+from model.checkpoints import load_weights
+from model.data import FrameStore
+from model.landmarks import aligned_face, mouth_opening, standardised
+from preprocessing.cameras import angles
+from preprocessing.cli import add_common, progress, run_command
+from preprocessing.files import write_json
+from preprocessing.reader import ShardReader
+
+log = logging.getLogger("health")
+
+FRAMES_PER_CLIP = 48
+CROSS_PAIRS = 72
+LIVELY = 0.02
+"""A person counts for correlations when the held-out mouth opening deviates by this share of the eye distance."""
+FACE_ROWS = slice(0, 0.62)
+"""Part of the aligned view, from the top, that shows the face without the mouth."""
+
+Frame = tuple[str, int]
+
+
+@dataclass
+class Observations:
+    """What was seen, pooled over runs (seeds) before it is summarised."""
+
+    psnr_gain: dict[str, list[float]] = field(default_factory=dict)
+    mouth: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    mouth_cross: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    yaw: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    lively: set[str] = field(default_factory=set)
+    face_found: list[bool] = field(default_factory=list)
+    shuffle_drop: list[float] = field(default_factory=list)
+    swap: list[tuple[float, float]] = field(default_factory=list)
+    nearer: list[bool] = field(default_factory=list)
+    nearer_embedding: list[bool] = field(default_factory=list)
+    spread: list[float] = field(default_factory=list)
+
+
+def psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """PSNR in dB of two uint8 images, over ``mask`` where given (infinite difference is capped at 100 dB)."""
+    difference = np.square(a.astype(np.float64) - b)
+    error = float(difference[mask].mean() if mask is not None else difference.mean())
+    return 100.0 if error == 0 else min(100.0, 10 * np.log10(255**2 / error))
+
+
+def correlation(pairs: Iterable[tuple[float, float]]) -> float:
+    """Pearson correlation of (driver, output) values; NaN below three values or without variation."""
+    values = np.array(list(pairs), np.float64).reshape(-1, 2)
+    if len(values) < 3 or (values.std(0) < 1e-9).any():
+        return float("nan")
+    return float(np.corrcoef(values.T)[0, 1])
+
+
+def code_spread(codes: dict[str, np.ndarray]) -> list[float]:
+    """Per clip: standard deviation of ω_m over its frames (RMS over dimensions) / RMS of ω_m over all frames."""
+    everything = np.concatenate(list(codes.values()))
+    rms = np.sqrt(np.square(everything).mean())
+    return [float(np.sqrt(np.square(c.std(0)).mean()) / max(rms, 1e-12)) for c in codes.values()]
+
+
+class Examiner:
+    """Runs the tests of one checkpoint on one dataset's held-out frames and adds to the observations."""
+
+    def __init__(self, animator: Animator, store: FrameStore, seen: Observations) -> None:
+        self.animator, self.store, self.seen = animator, store, seen
+        self.reader = FaceReader()
+        self.sources: dict[Frame, Source] = {}
+        self.embeddings: dict[Frame, np.ndarray | None] = {}
+
+    def source(self, frame: Frame) -> Source:
+        """The encoded source, computed once."""
+        if frame not in self.sources:
+            self.sources[frame] = self.animator.source(self.store.sources([frame]))
+        return self.sources[frame]
+
+    def motion(self, frames: Sequence[Frame]) -> torch.Tensor:
+        """Motion codes [n, m] of driving frames, relative to their clips' references where the model wants that."""
+        codes = []
+        for frame in frames:
+            reference = self.store.neutral_frames(self.clip(frame), 1)[0]
+            codes.append(self.animator.motion(self.store.drivers([frame]), self.store.drivers([reference])))
+        return torch.cat(codes)
+
+    def clip(self, frame: Frame) -> str:
+        """Name of the clip a frame belongs to."""
+        return self.store.clips[frame[0]].sample.clip
+
+    def opening(self, frame: Frame) -> float:
+        """The driver's own mouth opening."""
+        return float(self.store.clips[frame[0]].opening[frame[1]])
+
+    def self_tests(self, person: str, frames: Sequence[Frame]) -> None:
+        """Self-reenactment of one clip: gain over the copy, correlations, shuffle and swap tests, spread of codes."""
+        start, drivers = frames[0], frames[1:]
+        source, motion = self.source(start), self.motion(frames)[1:]
+        labels, targets, masks = self.store.labels(drivers), self.store.images(drivers), self.store.masks(drivers)
+        copied = self.store.images([start])[0]
+        outputs = self.animator.drive(source, motion, labels)
+        shuffled_order = np.random.default_rng(0).permutation(len(drivers))
+        shuffled = self.animator.drive(source, motion[shuffled_order], labels)
+        openings = np.array([self.opening(f) for f in drivers])
+        if openings.std() >= LIVELY:
+            self.seen.lively.add(person)
+        for i, frame in enumerate(drivers):
+            gain = psnr(outputs[i], targets[i]) - psnr(copied, targets[i])
+            self.seen.psnr_gain.setdefault(person, []).append(gain)
+            if masks[i].any():
+                drop = psnr(outputs[i], targets[i], masks[i]) - psnr(shuffled[i], targets[i], masks[i])
+                self.seen.shuffle_drop.append(drop)
+            face = self.reader.read(outputs[i])
+            self.seen.face_found.append(face is not None)
+            if face is not None:
+                self.seen.mouth.setdefault(person, []).append((openings[i], float(mouth_opening(face.landmarks))))
+                yaw = np.degrees(angles(self.store.clips[frame[0]].cameras[frame[1]])[0])
+                self.seen.yaw.setdefault(person, []).append((float(yaw), float(face.degrees[1])))
+        if person in self.seen.lively:
+            self.swap_test(source, motion, labels, targets, masks, openings, outputs)
+
+    def swap_test(
+        self,
+        source: Source,
+        motion: torch.Tensor,
+        labels: torch.Tensor,
+        targets: np.ndarray,
+        masks: np.ndarray,
+        openings: np.ndarray,
+        outputs: np.ndarray,
+    ) -> None:
+        """Squared error in the mask with the opposite extreme's code, beside that with the frame's own."""
+        order = np.argsort(openings)
+        count = max(1, len(order) // 6)
+        closed, opened = order[:count], order[-count:][::-1].copy()  # torch takes no negative strides
+        for own, other in ((closed, opened), (opened, closed)):
+            swapped = self.animator.drive(source, motion[other], labels[own])
+            for image, i in zip(swapped, own, strict=True):
+                if masks[i].any():
+                    target = targets[i][masks[i]].astype(np.float64)
+                    wrong = np.square(image[masks[i]] - target).mean()
+                    right = np.square(outputs[i][masks[i]] - target).mean()
+                    self.seen.swap.append((float(wrong), float(right)))
+
+    def cross_tests(self, pairs: Sequence[tuple[Frame, Frame, str]]) -> None:
+        """Cross-identity: (source, driver, driver's person). Whose face is the output, whose mouth does it follow?"""
+        for at, driver, person in progress(pairs, "cross pairs"):
+            source, label = self.source(at), self.store.labels([driver])
+            motion = self.motion([driver])
+            resting = torch.zeros_like(motion) if self.animator.model.settings.relative_codes else self.motion([at])
+            output, still = self.animator.drive(source, torch.cat([motion, resting]), torch.cat([label, label]))
+            target = self.store.images([driver])[0]
+            self.seen.nearer.append(self.is_nearer(output, still, target, driver))
+            face = self.reader.read(output)
+            self.seen.face_found.append(face is not None)
+            if face is None:
+                continue
+            opening = float(mouth_opening(face.landmarks))
+            self.seen.mouth_cross.setdefault(person, []).append((self.opening(driver), opening))
+            ours, theirs = self.embedding(at), self.embedding(driver)
+            if ours is not None and theirs is not None:
+                distances = [np.linalg.norm(face.identity - e) for e in (ours, theirs)]
+                self.seen.nearer_embedding.append(bool(distances[0] < distances[1]))
+
+    def is_nearer(self, output: np.ndarray, still: np.ndarray, target: np.ndarray, driver: Frame) -> bool:
+        """Is the output, grey, aligned, mouth excluded, nearer (L2) to the resting source than to the driver's frame?
+
+        All three share the driver's camera, so the driver's landmarks align them.
+        """
+        clip = self.store.clips[driver[0]]
+        landmarks = clip.landmarks[driver[1]] * (len(output) / clip.frame_side)
+        views = standardised(np.stack([aligned_face(image, landmarks, 64) for image in (output, still, target)]))
+        views = views[:, : int(64 * FACE_ROWS.stop)]
+        return bool(np.linalg.norm(views[0] - views[1]) < np.linalg.norm(views[0] - views[2]))
+
+    def embedding(self, frame: Frame) -> np.ndarray | None:
+        """Face embedding of an input photo, computed once; None where no face is found."""
+        if frame not in self.embeddings:
+            face = self.reader.read(self.store.images([frame])[0])
+            self.embeddings[frame] = None if face is None else face.identity
+        return self.embeddings[frame]
+
+
+def examine(checkpoint: Path, shards: Path, seen: Observations) -> None:
+    """Run all tests of one checkpoint on one dataset and add to ``seen``."""
+    model, _ = load_weights(checkpoint)
+    reader = ShardReader(shards)
+    samples = [s for s in reader.samples if s.split == TEST]
+    store = FrameStore(reader, samples, model.settings)
+    examiner = Examiner(Animator(model), store, seen)
+    codes = {}
+    for clip in progress(sorted({s.clip for s in samples}), "clips"):
+        group = [s for s in samples if s.clip == clip]
+        frames = [(s.key, i) for s in group for i in range(s.frames)]
+        chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, FRAMES_PER_CLIP).round().astype(int))]
+        if len(chosen) < 2:
+            continue
+        examiner.self_tests(group[0].person, chosen)
+        codes[clip] = examiner.motion(chosen).numpy()
+    if codes:
+        seen.spread.extend(code_spread(codes))
+    rows = cross_pairs(samples, samples, CROSS_PAIRS, seed=2)
+    examiner.cross_tests(
+        [
+            (
+                (str(r["source_key"]), int(str(r["source_frame"]))),
+                (str(r["driver_key"]), int(str(r["driver_frame"]))),
+                str(r["driver_person"]),
+            )
+            for r in rows
+        ]
+    )
+
+
+def summary(seen: Observations, seeds: Sequence[int]) -> dict[str, object]:
+    """``health.json``: the contract's figures, None where nothing could be observed."""
+
+    def mean(values: Iterable[float]) -> float | None:
+        known = [v for v in values if not np.isnan(v)]
+        return round(float(np.mean(known)), 4) if known else None
+
+    def per_person(table: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
+        found = {p: correlation(v) for p, v in sorted(table.items())}
+        return {p: round(r, 4) for p, r in found.items() if not np.isnan(r)}
+
+    mouth, mouth_cross, yaw = per_person(seen.mouth), per_person(seen.mouth_cross), per_person(seen.yaw)
+    wrong, right = np.array(seen.swap, np.float64).reshape(-1, 2).mean(0) if seen.swap else (np.nan, np.nan)
+    return {
+        "psnr_gain_db": {person: mean(values) for person, values in sorted(seen.psnr_gain.items())},
+        "face_found": mean(map(float, seen.face_found)),
+        "yaw_correlation": mean(yaw.values()),
+        "source_nearer": mean(map(float, seen.nearer)),
+        "code_spread": mean(seen.spread),
+        "swap_ratio": mean([float(wrong / right)]),
+        "shuffle_drop_db": mean(seen.shuffle_drop),
+        "mouth_correlation": mean(r for p, r in mouth.items() if p in seen.lively),
+        "mouth_correlation_cross": mean(r for p, r in mouth_cross.items() if p in seen.lively),
+        "source_nearer_embedding": mean(map(float, seen.nearer_embedding)),
+        "seeds": list(seeds),
+        "per_person": {"mouth": mouth, "mouth_cross": mouth_cross, "yaw": yaw, "lively": sorted(seen.lively)},
+    }
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Examine one or more checkpoints (seeds) and write the pooled figures."""
+    torch.set_num_threads(1)
+    seen, seeds = Observations(), []
+    for checkpoint in arguments.checkpoint:
+        _, facts = load_weights(checkpoint)
+        seeds.append(int(facts["seed"]))
+        for shards in arguments.shards:
+            examine(checkpoint, shards, seen)
+    write_json(arguments.output, summary(seen, seeds))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="python -m evaluation.health", description=__doc__)
+    p.add_argument("--shards", type=Path, nargs="+", required=True, metavar="DIR", help="shards of the test datasets")
+    p.add_argument(
+        "--checkpoint", type=Path, nargs="+", required=True, metavar="FILE", help="final.safetensors, one per seed"
+    )
+    p.add_argument("--output", type=Path, required=True, metavar="JSON", help="health.json")
+    add_common(p, settings=False)
+    return p
+
+
+if __name__ == "__main__":
+    run_command(main, parser())

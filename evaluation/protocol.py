@@ -1,0 +1,133 @@
+"""The three protocols: which source meets which driving frame. ``python -m evaluation.protocol`` writes the pairs.
+
+Pairs depend on the data and on a seed of their own, never on the method or the training seed, so that every method
+and every run answers the same questions (docs/metrics.md).
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from evaluation.outputs import PAIR_COLUMNS
+from evaluation.settings import EvaluationSettings, ProtocolSettings
+from preprocessing.cli import add_common, load_settings, run_command
+from preprocessing.files import atomic
+from preprocessing.reader import Sample, ShardReader
+
+TEST, UNSEEN = "test", "unseen-clip"
+PROTOCOLS = ("self", "cross", "multiview")
+VIEW_OFFSETS = (-0.4, -0.2, 0.0, 0.2, 0.4)
+"""Yaw and pitch offsets of the multi-view protocol around the frontal camera, radians."""
+FEW_CLIPS = 10
+"""Below this many test clips, intervals are taken over blocks of :data:`BLOCK` frames instead of clips."""
+BLOCK = 25
+
+
+def self_pairs(samples: Sequence[Sample], settings: ProtocolSettings) -> list[dict[str, object]]:
+    """The first held-out frame of each test clip against ``self_frames_per_clip`` of its others, evenly spread."""
+    rows: list[dict[str, object]] = []
+    by_clip: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_clip.setdefault(sample.clip, []).append(sample)
+    for group in by_clip.values():
+        frames = [(sample, index) for sample in group for index in range(sample.frames)][1:]
+        count = min(settings.self_frames_per_clip, len(frames))
+        for position in np.linspace(0, len(frames) - 1, count).round().astype(int) if count else []:
+            sample, index = frames[position]
+            rows.append(_row(group[0], 0, sample, index))
+    return rows
+
+
+def cross_pairs(sources: Sequence[Sample], drivers: Sequence[Sample], count: int, seed: int) -> list[dict[str, object]]:
+    """``count`` seeded pairs: first frame of a source sample, one frame of a driver sample of another person.
+
+    Source clips take turns, so that long videos do not crowd out short ones.
+    """
+    rng = np.random.default_rng(seed)
+    by_clip: dict[str, list[Sample]] = {}
+    for sample in sources:
+        by_clip.setdefault(sample.clip, []).append(sample)
+    others = {clip: sorted({d.clip for d in drivers if d.person != group[0].person}) for clip, group in by_clip.items()}
+    clips = [clip for clip in by_clip if others[clip]]
+    rows = []
+    for turn in range(count if clips else 0):
+        group = by_clip[clips[turn % len(clips)]]
+        source = group[rng.integers(len(group))]
+        chosen = others[source.clip]
+        driver_clip = chosen[rng.integers(len(chosen))]
+        candidates = [d for d in drivers if d.clip == driver_clip]
+        driver = candidates[rng.integers(len(candidates))]
+        rows.append(_row(source, 0, driver, int(rng.integers(driver.frames))))
+    return rows
+
+
+def multiview_rows(pairs: Sequence[dict[str, object]], count: int) -> list[dict[str, object]]:
+    """The first ``count`` cross pairs at 25 views each."""
+    return [
+        {**pair, "yaw": yaw, "pitch": pitch} for pair in pairs[:count] for pitch in VIEW_OFFSETS for yaw in VIEW_OFFSETS
+    ]
+
+
+def _row(source: Sample, source_frame: int, driver: Sample, driver_frame: int) -> dict[str, object]:
+    return {
+        "source_key": source.key,
+        "source_frame": source_frame,
+        "driver_key": driver.key,
+        "driver_frame": driver_frame,
+        "source_clip": source.clip,
+        "source_person": source.person,
+        "driver_clip": driver.clip,
+        "driver_person": driver.person,
+        "yaw": None,
+        "pitch": None,
+        "unseen": source.split == UNSEEN,
+    }
+
+
+def all_pairs(samples: Sequence[Sample], settings: ProtocolSettings) -> dict[str, pd.DataFrame]:
+    """The pair lists of all protocols for one dataset's samples; the unseen clips' pairs follow the test clips'."""
+    test = [s for s in samples if s.split == TEST and s.frames]
+    unseen = [s for s in samples if s.split == UNSEEN and s.frames]
+    cross = cross_pairs(test, test, settings.cross_pairs, settings.seed)
+    cross_unseen = cross_pairs(unseen, test, settings.cross_pairs // 5 if unseen else 0, settings.seed + 1)
+    lists = {
+        "self": self_pairs(test, settings) + self_pairs(unseen, settings),
+        "cross": cross + cross_unseen,
+        "multiview": multiview_rows(cross, settings.multiview_pairs),
+    }
+    few = len({s.clip for s in test}) < FEW_CLIPS
+    return {name: _table(rows, few) for name, rows in lists.items()}
+
+
+def _table(rows: list[dict[str, object]], few: bool) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=[c for c in PAIR_COLUMNS if c not in ("pair", "block")])
+    table.insert(0, "pair", range(len(table)))
+    frame = table["driver_frame"].astype(int)
+    block = table["driver_key"] + "#" + (frame // BLOCK).astype(str) if few else table["driver_clip"]
+    table["block"] = block if len(table) else pd.Series(dtype=str)
+    return table[list(PAIR_COLUMNS)]
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write ``self.csv``, ``cross.csv`` and ``multiview.csv``."""
+    settings = load_settings(arguments.settings, EvaluationSettings, "evaluation").protocol
+    samples = ShardReader(arguments.shards).samples
+    for name, table in all_pairs(samples, settings).items():
+        with atomic(arguments.output / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="python -m evaluation.protocol", description=__doc__)
+    p.add_argument("--shards", type=Path, required=True, metavar="DIR", help="a dataset's shards")
+    p.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the three pair lists go")
+    add_common(p)
+    return p
+
+
+if __name__ == "__main__":
+    run_command(main, parser())

@@ -1,0 +1,1 @@
+"""PlaneDict: tri-planes, plane dictionary, renderer, training."""

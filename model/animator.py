@@ -1,0 +1,62 @@
+"""PlaneDict as users drive it: the source's work once, then frames. No training, no files."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from model.data import to_images
+from model.planedict import PlaneDict
+
+BATCH = 4
+"""Frames rendered at once: enough to amortise overhead, little memory."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One encoded source: its codes and identity planes, batch of one."""
+
+    identity: Float[Tensor, "1 d"]
+    planes: Float[Tensor, "1 c r r"]
+
+
+class Animator:
+    """A trained model that animates: encode a source, read motion, render. Everything without gradients."""
+
+    def __init__(self, model: PlaneDict) -> None:
+        self.model = model.eval()
+        with torch.inference_mode():
+            self.bases = model.bases()
+
+    @torch.inference_mode()
+    def source(self, image: Float[Tensor, "1 3 e e"]) -> Source:
+        """Encode a source photo (black background, encoder resolution, [−1, 1])."""
+        identity = self.model.identity_code(image)
+        return Source(identity, self.model.identity_planes(identity))
+
+    @torch.inference_mode()
+    def motion(
+        self, drivers: Float[Tensor, "n c d d"], neutral: Float[Tensor, "1 c d d"] | None = None
+    ) -> Float[Tensor, "n m"]:
+        """ω_m of driving frames, relative to ``neutral`` (the driver's reference) where the model wants that."""
+        codes = torch.cat([self.model.motion_code(part) for part in drivers.split(64)])
+        if self.model.settings.relative_codes:
+            if neutral is None:
+                raise ValueError("this model takes codes relative to a neutral frame of the driver")
+            codes = codes - self.model.motion_code(neutral)
+        return codes
+
+    @torch.inference_mode()
+    def drive(
+        self, source: Source, motion: Float[Tensor, "n m"], labels: Float[Tensor, "n 25"]
+    ) -> UInt8[np.ndarray, "n r r 3"]:
+        """Images of ``source`` with each row's motion, from each row's camera."""
+        images = []
+        for codes, cameras in zip(motion.split(BATCH), labels.split(BATCH), strict=True):
+            planes = self.model.planes(source.planes, self.model.motion_planes(codes, self.bases))
+            identity = source.identity.expand(len(codes), -1)
+            images.append(to_images(self.model.render(planes, cameras, identity, codes).image))
+        side = self.model.settings.resolution
+        return np.concatenate(images) if images else np.zeros((0, side, side, 3), np.uint8)

@@ -1,0 +1,48 @@
+"""ResNet-10, the paper's encoder E: a face → a code."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from model.settings import EncoderSettings
+
+
+class ResNet10(nn.Module):
+    """Residual network with one basic block per stage (He et al. 2016), global pooling and a linear output.
+
+    ``width`` channels in the first stage, doubled at each of the four; the paper's is 64. Input in [−1, 1].
+    """
+
+    def __init__(self, settings: EncoderSettings, in_channels: int, out_features: int) -> None:
+        super().__init__()
+        width = settings.width
+
+        def norm(channels: int) -> nn.Module:
+            if settings.norm == "batch":
+                return nn.BatchNorm2d(channels)
+            return nn.GroupNorm(math.gcd(8, channels), channels)
+
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
+            norm(width),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2, padding=1),
+        )
+        stages: list[nn.Module] = []
+        channels = width
+        for stage in range(4):
+            planes, stride = width * 2**stage, 1 if stage == 0 else 2
+            shortcut = None
+            if stride != 1 or channels != planes:
+                shortcut = nn.Sequential(nn.Conv2d(channels, planes, 1, stride=stride, bias=False), norm(planes))
+            stages.append(BasicBlock(channels, planes, stride, shortcut, norm_layer=norm))
+            channels = planes
+        self.stages = nn.Sequential(*stages)
+        self.output = nn.Linear(channels, out_features)
+
+    def forward(self, image: Float[Tensor, "b c r r"]) -> Float[Tensor, "b features"]:
+        x = self.stages(self.stem(image))
+        return self.output(torch.flatten(x.mean((2, 3)), 1))

@@ -1,0 +1,177 @@
+"""The whole model: canonical planes + identity deformations + motion, rendered and super-resolved (paper, Fig. 2)."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.cameras import REFERENCE_RADIUS, split_label
+from model.decoder import TriplaneDecoder
+from model.encoder import ResNet10
+from model.plane_dictionary import PlaneDictionary
+from model.rays import rays_of_pixels
+from model.renderer import RenderConfig, Rendering, render_rays
+from model.settings import GeneratorSettings, ModelSettings
+from model.stylegan2 import SynthesisNetwork
+from model.superresolution import SuperResolution
+
+
+class Output(NamedTuple):
+    """A rendered view: image and raw image in [−1, 1], depth in world units, opacity in [0, 1]."""
+
+    image: Float[Tensor, "b 3 r r"]
+    raw: Float[Tensor, "b 3 s s"]
+    depth: Float[Tensor, "b 1 s s"]
+    opacity: Float[Tensor, "b 1 s s"]
+
+
+class PlaneGenerator(nn.Module):
+    """A StyleGAN2 synthesis network driven by one code, upsampled bilinearly to the planes' resolution."""
+
+    def __init__(self, settings: GeneratorSettings, code_dim: int, channels: int, plane_resolution: int) -> None:
+        super().__init__()
+        self.network = SynthesisNetwork(
+            code_dim, settings.resolution, channels, settings.channel_base, settings.channel_max
+        )
+        self.plane_resolution = plane_resolution
+
+    def forward(self, code: Float[Tensor, "b d"]) -> Float[Tensor, "b channels r r"]:
+        maps = self.network(code[:, None].expand(-1, self.network.num_ws, -1), noise="none")
+        if maps.shape[-1] == self.plane_resolution:
+            return maps
+        return F.interpolate(maps, (self.plane_resolution, self.plane_resolution), mode="bilinear", align_corners=False)
+
+
+class PlaneDict(nn.Module):
+    """P = P_c + G_id(ω_id of the source) + PlaneDict(G_m(ω_m of the driver); B), Eqs. 1–4.
+
+    The pieces are public so that a driving video does the source's work once: :meth:`identity_code`,
+    :meth:`identity_planes`, then per frame :meth:`motion_code`, :meth:`motion_planes`, :meth:`render`.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        channels, side = 3 * settings.plane_channels, settings.plane_resolution
+        own = settings.motion_encoder is not None
+        self.encoder = ResNet10(settings.encoder, 3, settings.identity_dim + (0 if own else settings.motion_dim))
+        if settings.motion_encoder is not None:
+            self.motion_encoder = ResNet10(settings.motion_encoder, 1, settings.motion_dim)
+        self.canonical = nn.Parameter(0.1 * torch.randn(channels, side, side))
+        self.identity_generator = PlaneGenerator(settings.identity_generator, settings.identity_dim, channels, side)
+        with_dictionary = settings.motion == "dictionary"
+        self.motion_generator = PlaneGenerator(
+            settings.motion_generator, settings.motion_dim, settings.num_bases if with_dictionary else channels, side
+        )
+        if with_dictionary:
+            self.dictionary = PlaneDictionary(settings.num_bases, channels, side, side, settings.orthogonality)
+        self.decoder = TriplaneDecoder(
+            settings.plane_channels,
+            settings.render.hidden_channels,
+            settings.render.feature_channels,
+            direction_channels=3 if settings.render.view_direction else 0,
+        )
+        if settings.superresolution:
+            self.superresolution = SuperResolution(
+                settings.render.feature_channels,
+                settings.identity_dim + settings.motion_dim,
+                settings.resolution,
+                settings.superresolution_channels,
+            )
+
+    @property
+    def driver_resolution(self) -> int:
+        """Side of the images :meth:`motion_code` takes."""
+        return (self.settings.motion_encoder or self.settings.encoder).resolution
+
+    def identity_code(self, image: Float[Tensor, "b 3 r r"]) -> Float[Tensor, "b identity"]:
+        """ω_id of a face in [−1, 1], black background, at the encoder's resolution."""
+        return self.encoder(image)[:, : self.settings.identity_dim]
+
+    def motion_code(self, driver: Float[Tensor, "b c r r"]) -> Float[Tensor, "b motion"]:
+        """ω_m of a driving frame: the image in [−1, 1], or, with an encoder of its own, the aligned grey face."""
+        if self.settings.motion_encoder is not None:
+            return self.motion_encoder(driver)
+        return self.encoder(driver)[:, self.settings.identity_dim :]
+
+    def identity_planes(self, identity: Float[Tensor, "b d"]) -> Float[Tensor, "b channels r r"]:
+        """ΔP_id, Eq. 3."""
+        return self.identity_generator(identity)
+
+    def bases(self) -> Tensor | None:
+        """The dictionary's orthonormal bases, to be computed once per optimiser step; None without a dictionary."""
+        return self.dictionary.bases() if self.settings.motion == "dictionary" else None
+
+    def motion_planes(
+        self, motion: Float[Tensor, "b d"], bases: Tensor | None = None
+    ) -> Float[Tensor, "b channels r r"]:
+        """ΔP_m, Eq. 4. Coefficients are divided by √N, so that the sum's scale does not depend on N."""
+        maps = self.motion_generator(motion)
+        if self.settings.motion == "generator":
+            return maps
+        maps = maps / math.sqrt(self.settings.num_bases)
+        return self.dictionary.combine(maps, self.dictionary.bases() if bases is None else bases)
+
+    def planes(
+        self, identity_planes: Float[Tensor, "b channels r r"], motion_planes: Float[Tensor, "b channels r r"]
+    ) -> Float[Tensor, "b 3 c r r"]:
+        """P of Eq. 2."""
+        total = self.canonical + identity_planes + motion_planes
+        return total.unflatten(1, (3, self.settings.plane_channels))
+
+    def render_pixels(
+        self, planes: Float[Tensor, "b 3 c r r"], label: Float[Tensor, "b 25"], pixels: Tensor, resolution: int
+    ) -> Rendering:
+        """Render the rays of ``pixels`` [b, n] (row-major in a ``resolution``² image) from the cameras ``label``."""
+        cam2world, intrinsics = split_label(label)
+        origins, directions = rays_of_pixels(cam2world, intrinsics, pixels, resolution)
+        r = self.settings.render
+        config = RenderConfig(
+            near=r.near,
+            far=r.far,
+            coarse_samples=r.coarse_samples,
+            fine_samples=r.fine_samples,
+            box_side=r.box_side,
+            aggregate=r.aggregate,
+            plane_axes=r.plane_axes,
+            jitter=self.training,
+        )
+        shift = torch.linalg.vector_norm(cam2world[:, :3, 3], dim=1) - REFERENCE_RADIUS
+        return render_rays(planes, self.decoder, origins, directions, config, depth_shift=shift)
+
+    def render(
+        self,
+        planes: Float[Tensor, "b 3 c r r"],
+        label: Float[Tensor, "b 25"],
+        identity: Float[Tensor, "b d"],
+        motion: Float[Tensor, "b d"],
+        resolution: int | None = None,
+    ) -> Output:
+        """Render whole images; ``resolution`` changes the rays per side (only without super-resolution)."""
+        side = resolution or self.settings.neural_rendering_resolution
+        pixels = torch.arange(side * side, device=planes.device).expand(len(planes), -1)
+        rendering = self.render_pixels(planes, label, pixels, side)
+        features, depth, opacity = (x.transpose(1, 2).unflatten(2, (side, side)) for x in rendering)
+        raw = features[:, :3]
+        image = raw
+        if self.settings.superresolution:
+            image = self.superresolution(raw, features, torch.cat([identity, motion], dim=1))
+        return Output(image, raw, depth, opacity)
+
+    def forward(
+        self,
+        source: Float[Tensor, "b 3 r r"],
+        driver: Float[Tensor, "b c r r"],
+        label: Float[Tensor, "b 25"],
+        neutral: Float[Tensor, "b c r r"] | None = None,
+    ) -> Output:
+        """One source, one driver and its camera per row; ``neutral`` is the driver's reference for relative codes."""
+        identity, motion = self.identity_code(source), self.motion_code(driver)
+        if neutral is not None:
+            motion = motion - self.motion_code(neutral)
+        return self.render(
+            self.planes(self.identity_planes(identity), self.motion_planes(motion)), label, identity, motion
+        )

@@ -1,0 +1,47 @@
+"""Training curves as a table (step, metric, value) and as a picture."""
+
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+from preprocessing.files import atomic
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+TITLES = {
+    "loss": "total loss",
+    "reconstruction": "L_recons (Eq. 7)",
+    "l1": "L1, all pixels",
+    "mask_rmse": "error in eyes + mouth",
+    "disentanglement": "L_dis (Eq. 6)",
+    "identity_spread": "spread of ω_id",
+    "motion_spread": "spread of ω_m",
+    "motion_planes": "mean |ΔP_m|",
+}
+
+
+def write_curves(rows: list[dict[str, object]], table: Path, title: str) -> None:
+    """Write ``rows`` (step, metric, value) as parquet, and the plots beside it as PNG."""
+    frame = pd.DataFrame(rows, columns=["step", "metric", "value"]).astype(
+        {"step": "int64", "metric": "str", "value": "float64"}
+    )
+    metrics = [m for m in TITLES if m in set(frame["metric"])]
+    figure, axes = plt.subplots(2, 4, figsize=(12, 5), constrained_layout=True)
+    for axis, metric in zip(axes.flat, metrics, strict=False):
+        curve = frame[frame["metric"] == metric]
+        axis.plot(curve["step"], curve["value"], color="#2b6cb0", linewidth=0.8, alpha=0.4)
+        smooth = curve["value"].rolling(9, center=True, min_periods=1).mean()
+        axis.plot(curve["step"], smooth, color="#1a365d", linewidth=1.6)
+        axis.set_title(TITLES[metric], fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+    for axis in axes.flat[len(metrics) :]:
+        axis.set_visible(False)
+    figure.suptitle(title, fontsize=11)
+    with atomic(table.with_suffix(".png")) as temporary:
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+    with atomic(table) as temporary:
+        frame.to_parquet(temporary, index=False)

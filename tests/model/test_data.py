@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+
+from model.data import FrameStore, PairSampler, open_store, resized, to_images, to_tensor
+from model.landmarks import RIGID, aligned_face, alignment, mouth_opening, template_points
+from model.settings import ModelSettings, TrainingSettings
+
+SMALL = ModelSettings(
+    resolution=32,
+    neural_rendering_resolution=32,
+    superresolution=False,
+    encoder={"resolution": 32, "width": 4, "norm": "group"},
+    motion_encoder={"resolution": 32, "width": 4, "norm": "group"},
+    relative_codes=True,
+    plane_resolution=16,
+    identity_generator={"resolution": 8},
+    motion_generator={"resolution": 8},
+)
+TRAINING = TrainingSettings(recipe="robust", iterations=4, sources=3, drivers=2)
+
+
+@pytest.fixture(scope="module")
+def store(shards) -> FrameStore:
+    return open_store([shards], "train", SMALL, cached=True)
+
+
+def test_images_round_trip():
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(to_images(to_tensor(images)), images)
+    assert resized(images, 8) is images
+    assert resized(images, 4).shape == (2, 4, 4, 3)
+
+
+def test_background_is_black_and_masks_cover_the_mouth(store):
+    frame = [("ann_00", 4)]
+    image, mask = store.images(frame)[0], store.masks(frame)[0]
+    assert image[0, 0].max() == 0
+    assert image[12, 16].max() > 100
+    assert 0 < mask.sum() < 300
+
+
+def test_cached_and_uncached_stores_agree(store, shards):
+    other = open_store([shards], "train", SMALL)
+    frames = [("ann_00", 3), ("bob_00", 7)]
+    np.testing.assert_array_equal(store.images(frames), other.images(frames))
+    torch.testing.assert_close(store.drivers(frames), other.drivers(frames))
+    torch.testing.assert_close(store.alignments(frames), other.alignments(frames))
+
+
+def test_only_the_asked_split_is_opened(store):
+    assert sorted(store.clips) == ["ann_00", "bob_00"]
+
+
+def test_batches_are_functions_of_seed_and_step(store):
+    a, b = PairSampler(store, TRAINING, 7), PairSampler(store, TRAINING, 7)
+    b.batch(3, False)
+    for step in (0, 1, 5):
+        torch.testing.assert_close(a.batch(step, False).targets, b.batch(step, False).targets)
+    assert not torch.equal(a.batch(0, False).targets, a.batch(1, False).targets)
+    assert not torch.equal(a.batch(0, False).targets, PairSampler(store, TRAINING, 8).batch(0, False).targets)
+
+
+def test_self_pairs_stay_with_the_person_and_cross_pairs_leave(store):
+    sampler = PairSampler(store, TRAINING, 0)
+    assert sampler.can_cross
+    same, other = sampler.batch(0, False), sampler.batch(0, True)
+    assert len(same.clips) == 6 and same.targets.shape == (6, 3, 32, 32)
+    assert same.sources.shape == (3, 3, 32, 32) and same.drivers.shape == (6, 1, 32, 32)
+    assert {a for a, b in zip(same.clips, other.clips, strict=True) if a == b} == set()
+
+
+def test_neutral_frames_have_the_smallest_openings(store):
+    frames = store.neutral_frames("ann", 2)
+    openings = store.clips["ann_00"].opening
+    assert {i for _, i in frames} == set(np.argsort(openings, kind="stable")[:2])
+
+
+def test_mouth_opening_is_a_share_of_the_eye_distance(store):
+    openings = store.clips["ann_00"].opening
+    # The synthetic mouth opens by up to .3 dm of an eye distance of .9 dm.
+    assert np.ptp(openings) == pytest.approx(0.3 / 0.9, abs=0.02)
+
+
+def test_alignment_maps_rigid_points_to_the_template(store):
+    landmarks = store.clips["ann_00"].landmarks[5] / 64
+    points = landmarks[list(RIGID), :2] @ alignment(landmarks)[:, :2].T + alignment(landmarks)[:, 2]
+    assert np.abs(points - template_points()).max() < 0.08
+
+
+def test_aligned_face_does_not_depend_on_where_the_face_is():
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    landmarks = np.zeros((478, 3), np.float32)
+    landmarks[list(RIGID), :2] = template_points() * 40 + 20
+    shifted = np.roll(frame, (5, -3), axis=(0, 1))
+    moved = landmarks + np.array([-3, 5, 0], np.float32)
+    np.testing.assert_array_equal(aligned_face(frame, landmarks, 32), aligned_face(shifted, moved, 32))
+
+
+def test_mouth_opening_ignores_scale():
+    face = np.random.default_rng(0).normal(size=(478, 3))
+    assert mouth_opening(face * 3) == pytest.approx(mouth_opening(face))

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from model.plane_dictionary import PlaneDictionary, orthonormal_rows
+
+
+@pytest.mark.parametrize("orthogonality", ["channel", "pixel"])
+def test_bases_are_orthonormal_to_1e5(orthogonality):
+    torch.manual_seed(0)
+    dictionary = PlaneDictionary(20, 48, 24, 24, orthogonality)
+    bases = dictionary.bases().flatten(2)
+    gram = torch.einsum("ncp,mcp->cnm", bases, bases) if orthogonality == "channel" else None
+    if gram is None:
+        gram = torch.einsum("ncp,mcp->pnm", bases, bases)
+    assert (gram - torch.eye(20)).abs().max() < 1e-5
+
+
+def test_equals_lapacks_qr_with_positive_diagonal_in_value_and_gradient():
+    torch.manual_seed(0)
+    matrices = torch.randn(4, 6, 40, dtype=torch.float64, requires_grad=True)
+    ours = orthonormal_rows(matrices)
+    q, r = torch.linalg.qr(matrices.transpose(1, 2))
+    sign = torch.sign(torch.diagonal(r, dim1=1, dim2=2))
+    reference = (q * sign[:, None]).transpose(1, 2)
+    torch.testing.assert_close(ours, reference)
+    weights = torch.randn_like(ours)
+    (a,) = torch.autograd.grad((ours * weights).sum(), matrices)
+    (b,) = torch.autograd.grad((reference * weights).sum(), matrices)
+    torch.testing.assert_close(a, b)
+
+
+def test_gradient_check():
+    matrices = torch.randn(2, 3, 7, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(orthonormal_rows, (matrices,))
+
+
+@pytest.mark.parametrize("orthogonality", ["channel", "pixel"])
+def test_forward_is_the_weighted_sum(orthogonality):
+    dictionary = PlaneDictionary(3, 6, 8, 8, orthogonality)
+    coefficients = torch.randn(2, 3, 8, 8)
+    expected = torch.einsum("bnhw,nchw->bchw", coefficients, dictionary.gain * dictionary.bases())
+    torch.testing.assert_close(dictionary(coefficients), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_gain_brings_the_bases_to_unit_rms():
+    dictionary = PlaneDictionary(5, 6, 16, 16)
+    rms = (dictionary.gain * dictionary.bases()).square().mean((2, 3)).sqrt()
+    torch.testing.assert_close(rms, torch.ones_like(rms))
+
+
+def test_retraction_changes_the_parameter_but_not_the_function():
+    dictionary = PlaneDictionary(4, 3, 8, 8)
+    with torch.no_grad():
+        dictionary.weight *= 3
+    before = dictionary.bases()
+    dictionary.retract()
+    torch.testing.assert_close(dictionary.bases(), before, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(dictionary.weight, dictionary.gain * before, atol=1e-4, rtol=1e-4)
+
+
+def test_impossible_dictionaries_are_refused():
+    with pytest.raises(ValueError, match="7 bases cannot be orthonormal in 6"):
+        PlaneDictionary(7, 6, 8, 8, "pixel")
+    with pytest.raises(ValueError, match="orthogonality"):
+        PlaneDictionary(2, 6, 8, 8, "rows")

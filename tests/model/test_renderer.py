@@ -1,0 +1,141 @@
+"""The renderer against identities, and against a plain reference in float64 written from the conventions."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from model.decoder import TriplaneDecoder
+from model.renderer import RenderConfig, coarse_depths, fine_depths, look_up, march, plane_rows, render_rays
+
+CONFIG = RenderConfig(coarse_samples=12, fine_samples=12)
+
+
+def plain_features(planes: torch.Tensor, points: torch.Tensor, config: RenderConfig) -> torch.Tensor:
+    """Three grid_sample calls."""
+    axes = {"yz": [(0, 1), (0, 2), (2, 1)], "eg3d": [(0, 1), (0, 2), (2, 0)]}[config.plane_axes]
+    features = []
+    for plane, uv in enumerate(axes):
+        grid = (2 / config.box_side * points)[:, None, :, list(uv)]
+        sampled = F.grid_sample(planes[:, plane], grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        features.append(sampled[:, :, 0].transpose(1, 2))
+    total = torch.stack(features).sum(0)
+    return total / 3 if config.aggregate == "mean" else total
+
+
+def plain_march(density, colour, depths):
+    """The sum over intervals, one at a time."""
+    rays = depths.shape[:2]
+    light, total, weighted, features = torch.ones(rays), torch.zeros(rays), torch.zeros(rays), 0
+    light, total, weighted = light.double(), total.double(), weighted.double()
+    for i in range(depths.shape[2] - 1):
+        delta = (depths[:, :, i + 1] - depths[:, :, i])[..., 0]
+        sigma = F.softplus((density[:, :, i] + density[:, :, i + 1])[..., 0] / 2 - 1)
+        alpha = 1 - torch.exp(-sigma * delta)
+        w = alpha * light
+        light = light * (1 - alpha + 1e-10)
+        total = total + w
+        weighted = weighted + w * (depths[:, :, i] + depths[:, :, i + 1])[..., 0] / 2
+        features = features + w[..., None] * (colour[:, :, i] + colour[:, :, i + 1]) / 2
+    return 2 * features - 1, weighted / total, total
+
+
+@pytest.mark.parametrize("aggregate", ["sum", "mean"])
+@pytest.mark.parametrize("plane_axes", ["yz", "eg3d"])
+def test_lookup_equals_grid_sample_in_value_and_gradient(aggregate, plane_axes):
+    torch.manual_seed(0)
+    config = replace(CONFIG, aggregate=aggregate, plane_axes=plane_axes, box_side=0.8)
+    planes = torch.randn(2, 3, 5, 9, 7, dtype=torch.float64, requires_grad=True)
+    points = torch.rand(2, 200, 3, dtype=torch.float64) * 1.2 - 0.6
+    ours = look_up(plane_rows(planes), planes.shape, points, config)
+    plain = plain_features(planes, points, config)
+    torch.testing.assert_close(ours, plain)
+    weights = torch.randn_like(ours)
+    (a,) = torch.autograd.grad((ours * weights).sum(), planes)
+    (b,) = torch.autograd.grad((plain * weights).sum(), planes)
+    torch.testing.assert_close(a, b)
+
+
+def test_eg3d_axes_ignore_y_in_the_third_plane():
+    planes = torch.zeros(1, 3, 1, 8, 8)
+    planes[:, 2] = torch.rand(8, 8)
+    points = torch.tensor([[[0.1, 0.2, 0.15], [0.1, -0.2, 0.15]]])
+    eg3d = look_up(plane_rows(planes), planes.shape, points, replace(CONFIG, plane_axes="eg3d"))
+    corrected = look_up(plane_rows(planes), planes.shape, points, CONFIG)
+    torch.testing.assert_close(eg3d[0, 0], eg3d[0, 1])
+    assert not torch.allclose(corrected[0, 0], corrected[0, 1])
+
+
+def test_march_equals_the_plain_sum():
+    torch.manual_seed(0)
+    density, colour = torch.randn(1, 6, 20, 1).double() * 3, torch.rand(1, 6, 20, 4).double()
+    depths = torch.sort(torch.rand(1, 6, 20, 1).double() + 2.25, dim=2).values
+    features, depth, opacity = plain_march(density, colour, depths)
+    ours = march(density, colour, depths)
+    torch.testing.assert_close(ours.features, features)
+    torch.testing.assert_close(ours.depth[..., 0], depth)
+    torch.testing.assert_close(ours.opacity[..., 0], opacity)
+
+
+def test_white_stays_white_and_nothing_is_black():
+    depths = torch.linspace(2.25, 3.3, 30).reshape(1, 1, 30, 1)
+    dense, empty = torch.full((1, 1, 30, 1), 1e4), torch.full((1, 1, 30, 1), -1e4)
+    white = torch.ones(1, 1, 30, 3)
+    torch.testing.assert_close(march(dense, white, depths).features, torch.ones(1, 1, 3))
+    nothing = march(empty, white, depths)
+    torch.testing.assert_close(nothing.features, -torch.ones(1, 1, 3))
+    assert nothing.opacity.item() == 0
+    assert 2.25 <= nothing.depth.item() <= 3.31
+
+
+def test_coarse_depths_are_stratified():
+    origins = torch.zeros(2, 5, 3)
+    delta = (3.3 - 2.25) / 11
+    middle = coarse_depths(origins, CONFIG)[0, 0, :, 0]
+    torch.testing.assert_close(middle, 2.25 + (torch.arange(12) + 0.5) * delta)
+    jittered = coarse_depths(origins, replace(CONFIG, jitter=True))[..., 0]
+    strata = torch.floor((jittered - 2.25) / delta + 1e-4)
+    torch.testing.assert_close(strata, torch.arange(12.0).expand(2, 5, 12))
+    shifted = coarse_depths(origins, CONFIG, torch.tensor([0.0, 0.5]))
+    torch.testing.assert_close(shifted[1] - shifted[0], torch.full((5, 12, 1), 0.5))
+
+
+def test_fine_depths_gather_where_the_weight_is():
+    depths = torch.linspace(2.25, 3.3, 12).reshape(1, 1, 12, 1)
+    weights = torch.zeros(1, 1, 11, 1)
+    weights[0, 0, 6] = 1.0
+    fine = fine_depths(depths, weights, replace(CONFIG, fine_samples=64))
+    near = (fine - depths[0, 0, 6:8].mean()).abs() < 0.2
+    assert near.float().mean() > 0.8
+    assert (fine[0, 0, 1:] >= fine[0, 0, :-1]).all()
+    assert not fine.requires_grad
+
+
+def test_render_rays_end_to_end_matches_the_plain_renderer():
+    torch.manual_seed(1)
+    decoder = TriplaneDecoder(4, 8, 5).double()
+    planes = torch.randn(1, 3, 4, 16, 16).double().requires_grad_()
+    origins = torch.tensor([0.0, 0.0, 2.7]).double().expand(1, 10, 3)
+    directions = F.normalize(torch.tensor([0.0, 0.0, -1.0]) + 0.05 * torch.randn(1, 10, 3), dim=-1).double()
+    config = replace(CONFIG, fine_samples=0)
+    ours = render_rays(planes, decoder, origins, directions, config)
+    depths = coarse_depths(origins, config)
+    points = (origins[:, :, None] + depths * directions[:, :, None]).reshape(1, -1, 3)
+    density, colour = decoder(plain_features(planes, points, config))
+    features, depth, opacity = plain_march(density.reshape(1, 10, 12, 1), colour.reshape(1, 10, 12, 5), depths)
+    torch.testing.assert_close(ours.features, features)
+    torch.testing.assert_close(ours.depth[..., 0], depth)
+    torch.testing.assert_close(ours.opacity[..., 0], opacity)
+    both = render_rays(planes, decoder, origins, directions, CONFIG)
+    both.features.sum().backward()
+    assert planes.grad is not None and planes.grad.isfinite().all()
+
+
+def test_view_direction_needs_directions_only_when_asked():
+    decoder = TriplaneDecoder(4, 8, 5, direction_channels=3)
+    with pytest.raises(ValueError, match="view directions"):
+        decoder(torch.randn(2, 4))
+    density, colour = decoder(torch.randn(2, 4), torch.randn(2, 3))
+    assert density.shape == (2, 1) and colour.shape == (2, 5)
+    assert colour.min() >= -0.001 and colour.max() <= 1.001

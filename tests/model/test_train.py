@@ -1,0 +1,192 @@
+import json
+
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+
+from model.checkpoints import latest_state, load_weights, save_state
+from model.data import PairSampler, open_store
+from model.losses import disentanglement_loss, reconstruction_loss
+from model.settings import ModelSettings, TrainingSettings
+from model.train import NonFiniteLoss, Trainer, main, parser, sample_pixels, spread, train
+from preprocessing.cli import InputError
+
+MODEL = {
+    "resolution": 32,
+    "neural_rendering_resolution": 32,
+    "superresolution": False,
+    "identity_dim": 8,
+    "motion_dim": 4,
+    "encoder": {"resolution": 32, "width": 4, "norm": "group"},
+    "plane_channels": 4,
+    "plane_resolution": 16,
+    "num_bases": 3,
+    "identity_generator": {"resolution": 8, "channel_base": 64, "channel_max": 8},
+    "motion_generator": {"resolution": 8, "channel_base": 64, "channel_max": 8},
+    "render": {"coarse_samples": 6, "fine_samples": 0, "hidden_channels": 8, "feature_channels": 3},
+}
+OWN = MODEL | {"motion_encoder": {"resolution": 32, "width": 4, "norm": "group"}, "relative_codes": True}
+RAYS = {"recipe": "robust", "iterations": 6, "rays": 32, "checkpoint_every": 2, "log_every": 2}
+WHOLE = {"recipe": "paper", "iterations": 6, "sources": 2, "checkpoint_every": 2, "log_every": 2}
+
+
+def trainer(shards, model, training, seed=0):
+    settings = TrainingSettings(**training)
+    model = ModelSettings(**model)
+    return Trainer(model, settings, PairSampler(open_store([shards], "train", model), settings, seed), seed)
+
+
+def weights(model):
+    return {k: v.clone() for k, v in model.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("model", "training"),
+    [
+        (OWN, RAYS),
+        (MODEL, WHOLE),
+        (OWN, WHOLE | {"weight_dis": 0.5}),
+        (OWN, RAYS | {"weight_dis": 0.1}),
+        (MODEL | {"motion": "generator"}, WHOLE),
+        (
+            MODEL | {"superresolution": True, "neural_rendering_resolution": 16, "superresolution_channels": [8, 4]},
+            WHOLE,
+        ),
+        (MODEL | {"orthogonality": "pixel", "render": MODEL["render"] | {"view_direction": True}}, WHOLE),
+    ],
+)
+def test_two_steps_of_every_kind(shards, model, training):
+    run = trainer(shards, model, training)
+    before = weights(run.model)
+    run.train_step()
+    figures = [run.train_step(), run.train_step()]
+    assert all(torch.isfinite(torch.tensor(list(f.values()))).all() for f in figures)
+    moved = [name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])]
+    assert {"canonical", "decoder.fc1.weight"} <= set(moved)
+    if "motion" not in model:
+        assert "dictionary.weight" in moved
+
+
+def test_resumed_run_equals_an_unbroken_one_bit_for_bit(shards, tmp_path):
+    unbroken = trainer(shards, OWN, RAYS)
+    train(unbroken, tmp_path / "a", tmp_path / "a.parquet", "a")
+    first = trainer(shards, OWN, RAYS)
+    for _ in range(4):
+        first.train_step()
+    save_state(tmp_path / "b", first.step, first.state())
+    second = trainer(shards, OWN, RAYS)
+    train(second, tmp_path / "b", tmp_path / "b.parquet", "b")
+    assert second.step == 6
+    for name, value in unbroken.ema.state_dict().items():
+        assert torch.equal(value, second.ema.state_dict()[name]), name
+
+
+def test_checkpoints_of_other_settings_are_not_continued(shards, tmp_path):
+    old = trainer(shards, OWN, RAYS)
+    old.step = 5
+    save_state(tmp_path / "c", 5, old.state())
+    new = trainer(shards, OWN, RAYS | {"learning_rate": 2e-3})
+    new.origin = "other"
+    train(new, tmp_path / "c", tmp_path / "c.parquet", "c")
+    rows = pd.read_parquet(tmp_path / "c.parquet")
+    assert rows["step"].min() == 2
+
+
+def test_a_damaged_newest_checkpoint_gives_way_and_two_are_kept(tmp_path):
+    for step in (1, 2, 3):
+        save_state(tmp_path, step, {"step": step})
+    assert sorted(p.name for p in tmp_path.glob("*.pt")) == ["000002.pt", "000003.pt"]
+    (tmp_path / "000003.pt").write_bytes(b"cut")
+    assert latest_state(tmp_path) == {"step": 2}
+    assert latest_state(tmp_path / "none") is None
+
+
+def test_command_writes_weights_curves_and_picture(shards, tmp_path):
+    arguments = ["--shards", str(shards), "--method", "m", "--output", str(tmp_path / "m"), "--curves"]
+    arguments += [
+        str(tmp_path / "m.parquet"),
+        "--model",
+        json.dumps(OWN),
+        "--settings",
+        json.dumps(RAYS),
+        "--seed",
+        "3",
+    ]
+    main(parser().parse_args(arguments))
+    model, facts = load_weights(tmp_path / "m" / "final.safetensors")
+    assert model.settings == ModelSettings(**OWN)
+    assert (facts["step"], facts["seed"], facts["people"]) == ("6", "3", "2")
+    curves = pd.read_parquet(tmp_path / "m.parquet")
+    assert list(curves.columns) == ["step", "metric", "value"]
+    assert {"loss", "l1", "mask_rmse", "motion_spread"} <= set(curves["metric"])
+    assert (tmp_path / "m.png").stat().st_size > 1000
+
+
+def test_untrained_weights_are_written_when_no_clip_survived(shards, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    index = json.loads((shards / "00000.json").read_text())
+    index["samples"] = [s for s in index["samples"] if s["split"] == "test"]
+    (empty / "00000.json").write_text(json.dumps(index))
+    (empty / "00000.tar").symlink_to(shards / "00000.tar")
+    arguments = ["--shards", str(empty), "--method", "m", "--output", str(tmp_path / "n"), "--curves"]
+    arguments += [str(tmp_path / "n.parquet"), "--model", json.dumps(OWN), "--settings", json.dumps(RAYS)]
+    main(parser().parse_args(arguments))
+    with safe_open(tmp_path / "n" / "final.safetensors", "pt") as stream:
+        assert stream.metadata()["step"] == "0"
+
+
+def test_wrong_checkpoints_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.safetensors"):
+        load_weights(tmp_path / "none.safetensors")
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"not a checkpoint at all")
+    with pytest.raises(InputError, match=r"bad\.safetensors"):
+        load_weights(bad)
+
+
+def test_non_finite_loss_names_the_clips(shards):
+    run = trainer(shards, OWN, RAYS)
+    with torch.no_grad():
+        run.model.canonical.fill_(float("nan"))
+    with pytest.raises(NonFiniteLoss, match="ann"):
+        run.train_step()
+
+
+def test_disentanglement_gives_no_gradient_to_its_targets():
+    codes = [torch.randn(2, 4, requires_grad=True) for _ in range(4)]
+    disentanglement_loss(*codes, lambda_motion=1.5).backward()
+    assert codes[0].grad is not None and codes[2].grad is not None
+    assert codes[1].grad is None and codes[3].grad is None
+
+
+def test_reconstruction_is_l1_plus_weighted_mask():
+    output, target = torch.zeros(1, 3, 4), torch.tensor([[[1.0, 0.5, 0, 0]]]).expand(1, 3, 4)
+    mask, uniform = torch.tensor([[True, False, False, False]]), torch.ones(1, 4, dtype=torch.bool)
+    assert reconstruction_loss(output, target, mask, uniform, 10, 0).item() == pytest.approx(0.375 + 10)
+    assert reconstruction_loss(output, target, mask, uniform, 0, 12).item() == pytest.approx(0.375 + 12)
+    assert reconstruction_loss(output, target, torch.zeros_like(mask), uniform, 10, 12).item() == pytest.approx(0.375)
+
+
+def test_sampled_pixels_are_half_in_the_mask():
+    torch.manual_seed(0)
+    masks = torch.zeros(2, 8, 8, dtype=torch.bool)
+    masks[0, 3, 3:5] = True
+    pixels, uniform = sample_pixels(masks, 20)
+    assert pixels.shape == uniform.shape == (2, 20)
+    assert set(pixels[0, 10:].tolist()) <= {27, 28}
+    assert uniform[:, :10].all() and not uniform[:, 10:].any()
+    assert len(set(pixels[1, 10:].tolist())) > 3, "an empty mask falls back to all pixels"
+
+
+def test_spread_of_constant_codes_is_zero():
+    assert spread(torch.ones(4, 3)) == 0
+    assert spread(torch.tensor([[1.0], [-1.0]])) == pytest.approx(1)
+
+
+def test_recipes_are_defaults_that_a_given_value_overrides():
+    robust = TrainingSettings(recipe="robust", learning_rate=2e-3)
+    assert (robust.learning_rate, robust.mask_squared, robust.weight_dis) == (2e-3, 12.0, 0.0)
+    paper = TrainingSettings()
+    assert (paper.learning_rate, paper.lambda_recons, paper.lambda_motion, paper.lambda_mask) == (1e-4, 1.0, 1.5, 10.0)
