@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -50,14 +50,25 @@ def _quiet() -> Iterator[None]:
         os.close(sink)
 
 
-def _start(build: Callable[[], object]) -> object:
-    """Build a mediapipe solution and run it once, quietly: the graph prints when its first image arrives."""
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _quiet():
-        solution = build()
-        solution.process(np.zeros((64, 64, 3), np.uint8))  # type: ignore[attr-defined]
-    return solution
+class _Solution:
+    """A mediapipe solution without its C++ chatter: at the start, and once more when it sees its first face."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        os.environ.setdefault("GLOG_minloglevel", "3")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with _quiet():
+            self._solution = build()
+            self._solution.process(np.zeros((64, 64, 3), np.uint8))
+        self._chatty = True
+
+    def __call__(self, image: np.ndarray, field: str) -> Any:
+        """Field ``field`` of the solution's answer for ``image`` [H, W, 3] uint8 RGB."""
+        if not self._chatty:
+            return getattr(self._solution.process(image), field)
+        with _quiet():
+            found = getattr(self._solution.process(image), field)
+        self._chatty = found is None
+        return found
 
 
 class MediapipeBoxes:
@@ -68,12 +79,12 @@ class MediapipeBoxes:
     def __init__(self, confidence: float = 0.5) -> None:
         from mediapipe.python.solutions.face_detection import FaceDetection
 
-        self._model = _start(lambda: FaceDetection(model_selection=1, min_detection_confidence=confidence))
+        self._model = _Solution(lambda: FaceDetection(model_selection=1, min_detection_confidence=confidence))
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """See :class:`BoxDetector`."""
         height, width = frame.shape[:2]
-        found = self._model.process(frame).detections or []  # type: ignore[attr-defined]
+        found = self._model(frame, "detections") or []
         boxes = [detection.location_data.relative_bounding_box for detection in found]
         corners = [(b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in boxes]
         return np.array(corners, np.float64).reshape(-1, 4) * (width, height, width, height)
@@ -87,7 +98,7 @@ class FaceMesh:
     def __init__(self, confidence: float = 0.5) -> None:
         from mediapipe.python.solutions.face_mesh import FaceMesh as Solution
 
-        self._model = _start(
+        self._model = _Solution(
             lambda: Solution(
                 static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=confidence
             )
@@ -96,7 +107,7 @@ class FaceMesh:
     def __call__(self, image: np.ndarray) -> np.ndarray | None:
         """See :class:`LandmarkDetector`."""
         height, width = image.shape[:2]
-        found = self._model.process(image).multi_face_landmarks  # type: ignore[attr-defined]
+        found = self._model(image, "multi_face_landmarks")
         if not found:
             return None
         points = np.array([(p.x, p.y, p.z) for p in found[0].landmark], np.float32)
@@ -111,11 +122,11 @@ class SelfieSegmentation:
     def __init__(self) -> None:
         from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation as Solution
 
-        self._model = _start(lambda: Solution(model_selection=0))
+        self._model = _Solution(lambda: Solution(model_selection=0))
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """See :class:`Segmenter`."""
-        return np.asarray(self._model.process(frame).segmentation_mask)  # type: ignore[attr-defined]
+        return np.asarray(self._model(frame, "segmentation_mask"))
 
 
 _MISSING = {

@@ -25,7 +25,7 @@ def split_label(camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def intrinsics(focal: float = FFHQ_FOCAL, centre: tuple[float, float] = (0.5, 0.5), aspect: float = 1.0) -> np.ndarray:
-    """Normalised intrinsics [3, 3]: ``focal`` over the image's width, ``aspect`` = width over height of its pixels' box."""
+    """Normalised intrinsics [3, 3]: ``focal`` is over the width of the image, ``aspect`` its width over its height."""
     return np.array([[focal, 0, centre[0]], [0, focal * aspect, centre[1]], [0, 0, 1]], np.float64)
 
 

@@ -25,7 +25,7 @@ from preprocessing.settings import CropSettings
 from preprocessing.sheets import SheetRow, read_sheet
 from preprocessing.tracking import ZERO, Track, follow
 from preprocessing.tubes import Box, Tube, TubeRule, find_tubes
-from preprocessing.video import Video
+from preprocessing.video import frames
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +52,10 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
     """Tubes of one clip as written to ``.tubes.json``; raises :class:`Dropped` when none survives."""
     kept: list[tuple[str, Tube]] = []
     rejected: list[Tube] = []
-    frames = len(track.boxes)
+    total = len(track.boxes)
     covered = 0
     for start, end, split in sheet.parts():
-        end = frames if end < 0 else min(end, frames)
+        end = total if end < 0 else min(end, total)
         if start >= end:
             continue
         covered += end - start
@@ -80,6 +80,7 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
                 "key": f"{sheet.key}_{number:02d}",
                 "clip": sheet.clip,
                 "path": media.path,
+                "decoder": media.decoder,
                 "source": sheet.file,
                 "person": sheet.person,
                 "split": split,
@@ -112,8 +113,8 @@ def centres(fits: np.ndarray, tube: Tube, fps: float, settings: CropSettings) ->
     principal point.
     """
     inside = _inside(fits, tube)
-    frames = np.arange(tube.start, tube.end)
-    path = np.stack([np.interp(frames, inside[:, 0], inside[:, axis]) for axis in (2, 3)], -1)
+    indices = np.arange(tube.start, tube.end)
+    path = np.stack([np.interp(indices, inside[:, 0], inside[:, axis]) for axis in (2, 3)], -1)
     if settings.framing == "fomm":
         path[:] = np.median(path, axis=0)
     elif settings.smoothing > 0:
@@ -146,7 +147,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m preprocessing.crop", description=__doc__)
     parser.add_argument("--sheet", type=Path, required=True, metavar="PARQUET", help="sheet of the dataset")
     parser.add_argument("--fetch", type=Path, required=True, metavar="PARQUET", help="rows of the shard's fetch stage")
-    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="rows to write; .tubes.json beside")
+    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="rows; .tubes.json beside")
     add_common(parser)
     run_command(_run, parser, argv)
 
@@ -168,8 +169,8 @@ def _run(arguments: argparse.Namespace) -> None:
             try:
                 last = max((math.inf if end < 0 else end for _, end, _ in sheet.parts()), default=0)
                 spans = None if last == math.inf else [(0, int(last))]
-                with Video(media.path, settings.decode, spans) as video:
-                    track = follow(video.frames(), detect, mesh, settings.every)
+                stream = frames(media.path, settings.decode, spans, media.decoder)
+                track = follow(stream, detect, mesh, settings.every)
                 tubes += crop_clip(sheet, media, settings, track)
             except Dropped as dropped:
                 row = drop(row, "crop", dropped)
@@ -181,10 +182,9 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _main_tubes(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m preprocessing.crop tubes", description="Cut face boxes into tubes by FOMM's rule; JSON on standard output."
-    )
-    parser.add_argument("--boxes", required=True, metavar="BOXES.json", help="[[l, t, r, b], …], one per frame; zeros: no face")
+    description = "Cut face boxes into tubes by FOMM's rule; JSON on standard output."
+    parser = argparse.ArgumentParser(prog="python -m preprocessing.crop tubes", description=description)
+    parser.add_argument("--boxes", required=True, metavar="BOXES.json", help="[[l, t, r, b], …], one per frame")
     parser.add_argument("--height", type=int, required=True, help="height of the frame")
     parser.add_argument("--width", type=int, required=True, help="width of the frame")
     parser.add_argument("--iou", type=float, default=0.25, help="a tube is cut below this overlap with its first box")

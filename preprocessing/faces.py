@@ -6,6 +6,7 @@ clip has one world scale: the one that makes its median camera distance 2.7. A f
 
 import argparse
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from preprocessing.reference_face import RIGID, reference_world
 from preprocessing.rows import Row, drop, plain, read_rows, write_stage
 from preprocessing.settings import CropSettings, FacesSettings
 from preprocessing.tars import dump_array, dump_json, tar_writer
-from preprocessing.tubefile import TubeFile, TubeWindow, windows
+from preprocessing.tubefile import TubeFile, TubeWindow, tube_frames
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,16 @@ def solve_camera(landmarks: np.ndarray, matrix: np.ndarray, size: int) -> tuple[
     """
     pixels = np.diag([size, size, 1.0]) @ matrix
     world, image = reference_world()[RIGID], np.asarray(landmarks, np.float64)[RIGID, :2]
-    found, rotation_vector, translation = cv2.solvePnP(world, image, pixels, None, flags=cv2.SOLVEPNP_SQPNP)
+    straight = np.zeros(4)  # no lens distortion
+    found, rotation_vector, translation = cv2.solvePnP(world, image, pixels, straight, flags=cv2.SOLVEPNP_SQPNP)
     if found:
-        rotation_vector, translation = cv2.solvePnPRefineLM(world, image, pixels, None, rotation_vector, translation)
+        rotation_vector, translation = cv2.solvePnPRefineLM(
+            world, image, pixels, straight, rotation_vector, translation
+        )
     if not found or not np.isfinite(translation).all() or translation[2] <= 0:
         raise Dropped("no-pose")
     rotation, _ = cv2.Rodrigues(rotation_vector)
-    projected, _ = cv2.projectPoints(world, rotation_vector, translation, pixels, None)
+    projected, _ = cv2.projectPoints(world, rotation_vector, translation, pixels, straight)
     error = float(np.median(np.linalg.norm(projected[:, 0] - image, axis=1)))
     return label(from_pose(rotation, translation), matrix), error
 
@@ -74,11 +78,13 @@ class FaceTrack:
             self.errors.append(error)
 
 
-def find_faces(tubes: list[TubeWindow], detect: LandmarkDetector, settings: FacesSettings, crop: CropSettings) -> list[FaceTrack]:
+def find_faces(
+    tubes: list[TubeWindow], detect: LandmarkDetector, settings: FacesSettings, crop: CropSettings
+) -> list[FaceTrack]:
     """Faces of all tubes of one clip that have enough of them; raises :class:`Dropped` when none has."""
     tracks = {tube.key: FaceTrack(tube) for tube in tubes}
-    for tube, index, window, _ in windows(tubes, crop.size, crop.decode):
-        landmarks = detect(window)
+    for tube, index, frame in tube_frames(tubes, crop.decode):
+        landmarks = detect(tube.cut(frame, index, crop.size))
         if landmarks is not None:
             tracks[tube.key].add(index, landmarks, crop.size, settings.max_error)
     kept = [track for track in tracks.values() if len(track.frames) >= crop.min_frames]
@@ -138,26 +144,23 @@ def _run(arguments: argparse.Namespace) -> None:
     detect = FaceMesh(settings.confidence)
     backends = {"landmarks": detect.name, "camera": "pnp-facemesh-reference", "boxes": tubes.settings.backend}
     rows: list[Row] = []
-    out: dict[str, dict[str, bytes]] = {}
-    frames = seen = 0
-    for row in progress(read_rows(arguments.crop, Row), "faces"):
-        row = plain(row)
-        if row.kept:
-            try:
-                tracks = find_faces(tubes.of(row.clip), detect, settings, tubes.settings)
-                scale = world_scale(np.concatenate([np.stack(track.cameras) for track in tracks]), settings.radius)
-                for track in tracks:
-                    out[track.tube.key] = members(track, scale, tubes.settings, backends)
-                    frames += track.tube.end - track.tube.start
-                    seen += len(track.frames)
-            except Dropped as dropped:
-                row = drop(row, "faces", dropped)
-                log.info("%s dropped: %s", row.clip, dropped)
-        rows.append(row)
+    counts: Counter[str] = Counter()
     with tar_writer(arguments.output.with_suffix(".tar")) as writer:
-        for key in sorted(out):
-            writer.add_sample(out[key])
-    write_stage(arguments.output, rows, tubes=len(out), frames=frames, faces=seen)
+        for row in progress(read_rows(arguments.crop, Row), "faces"):
+            row = plain(row)
+            if row.kept:
+                try:
+                    tracks = find_faces(tubes.of(row.clip), detect, settings, tubes.settings)
+                    scale = world_scale(np.concatenate([np.stack(track.cameras) for track in tracks]), settings.radius)
+                    for track in tracks:
+                        for name, data in members(track, scale, tubes.settings, backends).items():
+                            writer.add(name, data)
+                        counts += Counter(tubes=1, frames=track.tube.end - track.tube.start, faces=len(track.frames))
+                except Dropped as dropped:
+                    row = drop(row, "faces", dropped)
+                    log.info("%s dropped: %s", row.clip, dropped)
+            rows.append(row)
+    write_stage(arguments.output, rows, tubes=counts["tubes"], frames=counts["frames"], faces=counts["faces"])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from preprocessing.rows import Row, drop, read_rows, write_stage
 from preprocessing.settings import DatasetSettings
 from preprocessing.sheets import SheetRow, read_sheet
 from preprocessing.sources import Source, cache_directory, fill_cache, open_source
-from preprocessing.video import probe
+from preprocessing.video import scan
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class FetchRow(Row):
     height: int = 0
     fps: float = 0.0
     frames: int = 0
+    decoder: str = ""
 
 
 def fetch_clip(sheet: SheetRow, source: Source, directory: Path, attempts: int = 1) -> FetchRow:
@@ -43,7 +44,7 @@ def fetch_clip(sheet: SheetRow, source: Source, directory: Path, attempts: int =
         return row
     try:
         path = source.bring(sheet.file, sheet.sha256, directory)
-        info = probe(path)
+        info = scan(path)
         digest = sha256(path)
         if sheet.sha256 and digest != sheet.sha256:
             raise Dropped("hash-mismatch", f"{sheet.file} is not the pinned file")

@@ -5,20 +5,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from preprocessing.cli import InputError
+from preprocessing.backends import BoxDetector, MediapipeBoxes
+from preprocessing.cli import InputError, progress
 from preprocessing.reasons import Dropped
 from preprocessing.settings import SourceSettings
-from preprocessing.sources import SPLITS, Entry, Segment, blocks, last_quarter
-from preprocessing.video import VideoInfo, probe
+from preprocessing.sources import BLOCK_SECONDS, SPLITS, Entry, Segment, blocks, last_quarter
+from preprocessing.video import VideoInfo, frames, scan
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .mp2 .flv .wmv .ts .mts .m2ts .ogv .ogg .3gp .y4m .gif .vob .asf".split()
-)
+_VIDEO = "mp4 m4v mov avi mkv webm mpg mpeg flv wmv ts mts m2ts ogv ogg 3gp y4m gif vob asf"
+SUFFIXES = frozenset(f".{suffix}" for suffix in _VIDEO.split(" "))
 """Suffixes taken for videos."""
 
-COMPANIONS = frozenset(".md .txt .csv .tsv .json .yaml .yml .license .pdf .html .srt .vtt .jpg .jpeg .png".split())
+_COMPANION = "md txt csv tsv json yaml yml license pdf html srt vtt jpg jpeg png"
+COMPANIONS = frozenset(f".{suffix}" for suffix in _COMPANION.split(" "))
 """Suffixes of files that may lie beside videos without being meant as one."""
 
 COLUMNS = ("clip", "person", "split")
@@ -29,6 +30,10 @@ PEOPLE = 4
 
 PROBED = 64
 """In larger folders without ``clips.csv`` every file counts as usable, without looking into it."""
+
+
+LOOKS = 8
+"""Frames in which the quick look searches a face."""
 
 
 class FolderSource:
@@ -99,11 +104,12 @@ class FolderSource:
         """No sheet: split by person when there are enough usable videos, else hold out blocks of time."""
         found: dict[Path, VideoInfo | None] = {}
         if len(files) <= PROBED:
-            for path in files:
+            detect = MediapipeBoxes()
+            for path in progress(files, "looking for faces"):
                 try:
-                    found[path] = look(path)
+                    found[path] = look(path, detect)
                 except Dropped as dropped:
-                    log.info("%s cannot be used: %s", path.name, dropped)
+                    log.info("%s does not count for the split: %s", path.name, dropped)
         else:
             found = dict.fromkeys(files)
         by_person = len(found) >= PEOPLE
@@ -125,17 +131,25 @@ class FolderSource:
         return entries
 
 
-def in_time(frames: int, fps: float) -> tuple[Segment, ...]:
+def in_time(count: int, fps: float) -> tuple[Segment, ...]:
     """Blocks of time where the clip is long enough for a whole one to be held out, else its last quarter."""
-    return blocks(frames, fps) if frames >= 8 * fps else last_quarter(frames, fps)
+    return blocks(count, fps) if count >= 4 * BLOCK_SECONDS * fps else last_quarter(count, fps)
 
 
-def look(path: Path) -> VideoInfo:
-    """A quick look whether a video can be used at all; raises :class:`Dropped`."""
-    info = probe(path)
+def look(path: Path, detect: BoxDetector) -> VideoInfo:
+    """A quick look whether a video can be used: it decodes, and shows a face in one of a few frames.
+
+    Raises :class:`Dropped` (corrupt, too-short, no-face, …). The real stages decide; this only keeps files that
+    cannot be used from counting where the split is chosen.
+    """
+    info = scan(path)
     if info.frames < 2:
         raise Dropped("too-short", f"{info.frames} frames")
-    return info
+    places = sorted({round(i * (info.frames - 1) / (LOOKS - 1)) for i in range(LOOKS)})
+    for _, frame in frames(path, spans=[(place, place + 1) for place in places], decoder=info.decoder):
+        if len(detect(frame)):
+            return info
+    raise Dropped("no-face", f"none in {len(places)} frames")
 
 
 def _warn_about_people(entries: list[Entry], sheet: Path) -> None:

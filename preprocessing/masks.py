@@ -15,13 +15,12 @@ import numpy as np
 from PIL import Image
 
 from preprocessing.backends import Segmenter, SelfieSegmentation, require_embedded
-from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
+from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.reasons import Dropped
 from preprocessing.rows import Row, drop, plain, read_rows, write_stage
 from preprocessing.settings import MasksSettings
-from preprocessing.tars import TarFile, tar_writer
-from preprocessing.tubefile import TubeFile, windows
-from preprocessing.window import cut_box
+from preprocessing.tars import TarFile, TarWriter, tar_writer
+from preprocessing.tubefile import ChosenFrames, TubeFile
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +48,58 @@ JAW = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 
 FOREHEAD, CHIN = 10, 152
 
 
-def region_mask(foreground: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Labels [S, S] uint8 of a frame with foreground [S, S] bool and landmarks [478, ≥2] in its pixels."""
-    mask = np.where(foreground, UNKNOWN, BACKGROUND).astype(np.uint8)
+SEGMENTED = 512
+"""Longer side of the frame that the segmenter sees; its network works on 256²."""
+
+SPECK = 0.04
+"""Share of the frame below which foreground that does not touch the face is taken for a leak."""
+
+HOLE = 0.001
+"""Share of the frame below which a hole in the foreground is filled."""
+
+
+def foreground(frame: np.ndarray, segment: Segmenter) -> np.ndarray:
+    """Foreground probability [H, W] float32 of a whole frame [H, W, 3]."""
+    height, width = frame.shape[:2]
+    factor = SEGMENTED / max(height, width)
+    if factor >= 1:
+        return np.asarray(segment(frame), np.float32)
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    small = segment(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+    return cv2.resize(np.asarray(small, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def tidy(mask: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """Foreground [S, S] bool without specks away from the face [S, S] bool and without pinholes."""
+    _, parts, statistics, _ = cv2.connectedComponentsWithStats((mask | face).astype(np.uint8), connectivity=4)
+    keep = statistics[:, cv2.CC_STAT_AREA] >= SPECK * mask.size
+    keep[np.unique(parts[face])] = True
+    keep[0] = False
+    clean = keep[parts]
+    _, parts, statistics, _ = cv2.connectedComponentsWithStats((~clean).astype(np.uint8), connectivity=4)
+    small = statistics[:, cv2.CC_STAT_AREA] < HOLE * mask.size
+    small[0] = False
+    return np.asarray(clean | small[parts])
+
+
+def region_mask(person: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Labels [S, S] uint8 of a frame with foreground ``person`` [S, S] bool and landmarks [478, ≥2] in its pixels."""
     points = np.asarray(landmarks, np.float64)[:, :2]
-    mask[foreground & below_chin(points, mask.shape)] = TORSO
-    for polygon, value in ((OVAL, FACE), (LEFT_EYE, EYES), (RIGHT_EYE, EYES), (LIPS, MOUTH)):
-        # pixel centres lie at .5 in landmark coordinates and at 0 in OpenCV's; 4 bits of subpixel shift
-        corners = np.round((points[list(polygon)] - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(mask, [corners], value, lineType=cv2.LINE_8, shift=4)
+    face = paint(np.zeros(person.shape, np.uint8), points, OVAL, 1).astype(bool)
+    person = tidy(person, face)
+    mask = np.where(person, UNKNOWN, BACKGROUND).astype(np.uint8)
+    mask[person & below_chin(points, mask.shape)] = TORSO
+    mask[face] = FACE
+    for polygon, value in ((LEFT_EYE, EYES), (RIGHT_EYE, EYES), (LIPS, MOUTH)):
+        paint(mask, points, polygon, value)
+    return mask
+
+
+def paint(mask: np.ndarray, points: np.ndarray, polygon: tuple[int, ...], value: int) -> np.ndarray:
+    """Fill a polygon of landmark indices in ``mask`` [S, S] uint8 with ``value``, in place."""
+    # pixel centres lie at .5 in landmark coordinates and at 0 in OpenCV's; 4 bits of subpixel shift
+    corners = np.round((points[list(polygon)] - 0.5) * 16).astype(np.int32)
+    cv2.fillPoly(mask, [corners], (value,), lineType=cv2.LINE_8, shift=4)
     return mask
 
 
@@ -65,8 +107,8 @@ def below_chin(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Where [S, S] bool a pixel lies below the chin, seen along the face's own upright direction."""
     down = points[CHIN] - points[FOREHEAD]
     down /= np.linalg.norm(down) + 1e-9
-    y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
     level = np.max(points[list(JAW)] @ down)
+    x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0])[:, None] + 0.5
     return np.asarray(x * down[0] + y * down[1] > level)
 
 
@@ -93,42 +135,35 @@ def _run(arguments: argparse.Namespace) -> None:
     tubes = TubeFile.beside(arguments.crop)
     segment = SelfieSegmentation()
     rows: list[Row] = []
-    out: dict[str, bytes] = {}
-    with TarFile(arguments.faces.with_suffix(".tar")) as faces:
+    masks = 0
+    with (
+        TarFile(arguments.faces.with_suffix(".tar")) as faces,
+        tar_writer(arguments.output.with_suffix(".tar")) as writer,
+    ):
         for row in progress(read_rows(arguments.faces, Row), "masks"):
             row = plain(row)
             if row.kept:
                 try:
-                    out |= clip_masks(row.clip, tubes, faces, segment, settings)
+                    with writer.together():
+                        masks += add_masks(row.clip, tubes, faces, segment, settings, writer)
                 except Dropped as dropped:
                     row = drop(row, "masks", dropped)
                     log.info("%s dropped: %s", row.clip, dropped)
             rows.append(row)
-    with tar_writer(arguments.output.with_suffix(".tar")) as writer:
-        writer.add_sample(out)
-    write_stage(arguments.output, rows, masks=len(out))
+    write_stage(arguments.output, rows, masks=masks)
 
 
-def clip_masks(clip: str, tubes: TubeFile, faces: TarFile, segment: Segmenter, settings: MasksSettings) -> dict[str, bytes]:
-    """Mask members of all tubes of one clip that faces kept."""
-    size = tubes.settings.size
-    kept = [tube for tube in tubes.of(clip) if f"{tube.key}.meta.json" in faces.members]
-    if not kept:
-        raise InputError(f"{faces.path} has no tube of clip '{clip}', which its rows keep.")
-    positions = {t.key: {f: i for i, f in enumerate(faces.mapping(f"{t.key}.meta.json")["frames"])} for t in kept}
-    landmarks = {tube.key: faces.array(f"{tube.key}.landmarks.npy") for tube in kept}
-    out: dict[str, bytes] = {}
-    for tube, index, _, frame in windows(kept, size, tubes.settings.decode):
-        position = positions[tube.key].get(index)
-        if position is None:
-            continue
-        probability = cut_box(segment(frame).astype(np.float32), tube.box(index), size)
+def add_masks(
+    clip: str, tubes: TubeFile, faces: TarFile, segment: Segmenter, settings: MasksSettings, writer: TarWriter
+) -> int:
+    """Add the masks of all tubes of one clip that faces kept; returns how many."""
+    chosen = ChosenFrames(clip, tubes, faces)
+    landmarks = {tube.key: faces.array(f"{tube.key}.landmarks.npy") for tube in chosen.tubes}
+    for tube, index, position, frame in chosen:
+        probability = tube.cut(foreground(frame, segment), index, tubes.settings.size)
         mask = region_mask(probability > settings.threshold, landmarks[tube.key][position])
-        out[f"{tube.key}.{position:05d}.mask.png"] = encode_mask(mask)
-    expected = sum(len(p) for p in positions.values())
-    if len(out) != expected:
-        raise Dropped("damaged", f"{len(out)} of {expected} frames decoded again")
-    return out
+        writer.add(f"{tube.key}.{position:05d}.mask.png", encode_mask(mask))
+    return chosen.count
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ PERMANENT: dict[str, str] = {
     "empty-file": "the file holds no bytes",
     "corrupt": "no frame of the file can be decoded",
     "damaged": "too large a share of the frames cannot be decoded",
+    "endless": "the video has more frames than the limit",
     "memory-limit": "the decoder needs more memory than it may use",
     "no-face": "no face is found in any frame",
     "too-short": "the face is not seen in one place for enough frames",

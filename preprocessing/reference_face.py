@@ -124,24 +124,19 @@ def _symmetric(shape: np.ndarray) -> np.ndarray:
 def collect(paths: list[Path], every: int) -> np.ndarray:
     """FaceMesh shapes [M, 478, 3] of every so many-th frame of videos, found in the detector's box."""
     from preprocessing.backends import FaceMesh, MediapipeBoxes
-    from preprocessing.video import Video
-    from preprocessing.window import cut
+    from preprocessing.video import frames
+    from preprocessing.window import context, cut
 
     boxes, mesh, shapes = MediapipeBoxes(), FaceMesh(), []
     for path in progress(paths, "videos"):
-        with Video(path) as video:
-            for index, frame in video.frames():
-                if index % every:
-                    continue
-                found = boxes(frame)
-                if not len(found):
-                    continue
-                l, t, r, b = found[0]
-                side = 1.6 * max(r - l, b - t)
-                image = cut(frame, ((l + r) / 2, (t + b) / 2), side, 256)
-                landmarks = mesh(image)
-                if landmarks is not None:
-                    shapes.append(landmarks)
+        for index, frame in frames(path):
+            found = boxes(frame) if index % every == 0 else np.empty((0, 4))
+            if not len(found):
+                continue
+            centre, side = context(found[0])
+            landmarks = mesh(cut(frame, centre, side, 256))
+            if landmarks is not None:
+                shapes.append(landmarks)
     if len(shapes) < 10:
         raise InputError(f"A reference face needs at least ten faces; {len(shapes)} were found.")
     return np.array(shapes, np.float64)

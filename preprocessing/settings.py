@@ -48,11 +48,11 @@ class CropSettings(Block):
     increase: float = Field(default=0.1, ge=0, le=2, description="share of the box added on each side")
     min_frames: int = Field(default=64, ge=1, description="shortest tube")
     max_frames: int = Field(default=1024, ge=1, description="longest tube; longer ones are cut")
-    min_size: int = Field(default=256, ge=1, description="smallest longer side of the box before it is enlarged, in pixels")
+    min_size: int = Field(default=256, ge=1, description="smallest longer side of the face box, in pixels")
     allow_padding: bool = Field(default=False, description="keep tubes whose enlarged box leaves the frame, padded")
     framing: Literal["eg3d", "fomm"] = Field(default="eg3d", description="window that follows the face, or FOMM's crop")
     size: int = Field(default=256, ge=32, le=1024, description="side of a frame in the shards, in pixels")
-    smoothing: float = Field(default=0.2, ge=0, le=5, description="standard deviation of the centre's smoothing, in seconds")
+    smoothing: float = Field(default=0.2, ge=0, le=5, description="smoothing of the window's centre, in seconds")
     decode: DecodeSettings = Field(default_factory=DecodeSettings, description="limits on the decoder")
 
 
@@ -63,7 +63,7 @@ class FacesSettings(Block):
     camera: Literal["pnp", "deep3dfacerecon"] = Field(default="pnp", description="how the camera is found")
     confidence: float = Field(default=0.5, ge=0, le=1, description="lowest score at which a face counts as found")
     radius: float = Field(default=2.7, gt=0, description="median distance of the camera after the clip's world scale")
-    max_error: float = Field(default=8.0, gt=0, description="frames whose landmarks miss the solved pose by more pixels are left out")
+    max_error: float = Field(default=8.0, gt=0, description="largest reprojection error of a frame, in pixels")
 
 
 class MasksSettings(Block):

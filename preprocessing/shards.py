@@ -6,7 +6,6 @@ docs/data.md lists the members. The index is written last and carries the tar's 
 import argparse
 import io
 import logging
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from preprocessing.reasons import Dropped
 from preprocessing.rows import Row, drop, plain, read_rows, statistics, write_rows
 from preprocessing.settings import ShardsSettings
 from preprocessing.tars import TarFile, TarWriter, dump_json, tar_writer
-from preprocessing.tubefile import TubeFile, windows
+from preprocessing.tubefile import ChosenFrames, TubeFile
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--crop", type=Path, required=True, metavar="PARQUET", help="rows of the shard's crop stage")
     parser.add_argument("--faces", type=Path, required=True, metavar="PARQUET", help="rows of the shard's faces stage")
     parser.add_argument("--masks", type=Path, required=True, metavar="PARQUET", help="rows of the shard's masks stage")
-    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="rows to write; .tar and .json beside")
+    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="rows; .tar and .json beside")
     add_common(parser)
     run_command(_run, parser, argv)
 
@@ -60,17 +59,17 @@ def _run(arguments: argparse.Namespace) -> None:
         TarFile(arguments.masks.with_suffix(".tar")) as masks,
         tar_writer(target) as writer,
     ):
-        by_key = sorted(
-            (plain(row) for row in read_rows(arguments.masks, Row)), key=lambda row: (f"{row.key}_", row.clip, row.status)
-        )
-        for row in progress(by_key, "shards"):
+        for row in progress(read_rows(arguments.masks, Row), "shards"):
+            row = plain(row)
             if row.kept:
                 try:
-                    samples += write_clip(row.clip, tubes, faces, masks, writer, settings)
+                    with writer.together():
+                        samples += add_clip(row.clip, tubes, faces, masks, writer, settings)
                 except Dropped as dropped:
                     row = drop(row, "shards", dropped)
                     log.info("%s dropped: %s", row.clip, dropped)
             rows.append(row)
+    samples.sort(key=lambda sample: sample["key"])
     write_rows(arguments.output, rows)
     index = {
         "format": FORMAT,
@@ -84,33 +83,22 @@ def _run(arguments: argparse.Namespace) -> None:
     write_json(arguments.output.with_suffix(".json"), index)
 
 
-def write_clip(
+def add_clip(
     clip: str, tubes: TubeFile, faces: TarFile, masks: TarFile, writer: TarWriter, settings: ShardsSettings
 ) -> list[dict[str, Any]]:
-    """Write all tubes of one clip; returns their entries in the index. A failing clip leaves nothing behind."""
-    kept = [tube for tube in tubes.of(clip) if f"{tube.key}.meta.json" in faces.members]
-    metas = {tube.key: faces.mapping(f"{tube.key}.meta.json") for tube in kept}
-    positions = {key: {frame: i for i, frame in enumerate(meta["frames"])} for key, meta in metas.items()}
-    members: dict[str, bytes] = {}
-    for tube, index, window, _ in windows(kept, tubes.settings.size, tubes.settings.decode):
-        position = positions[tube.key].get(index)
-        if position is not None:
-            members[f"{tube.key}.{position:05d}.jpg"] = encode_frame(window, settings.quality)
-    expected = sum(len(frames) for frames in positions.values())
-    if len(members) != expected:
-        raise Dropped("damaged", f"{len(members)} of {expected} frames decoded again")
+    """Add all tubes of one clip; returns their entries in the index."""
+    chosen = ChosenFrames(clip, tubes, faces)
+    for tube, index, position, frame in chosen:
+        name = f"{tube.key}.{position:05d}"
+        writer.add(f"{name}.jpg", encode_frame(tube.cut(frame, index, tubes.settings.size), settings.quality))
+        writer.add(f"{name}.mask.png", masks.read(f"{name}.mask.png"))
     entries = []
-    for tube in kept:
-        meta = metas[tube.key] | {"software": SOFTWARE, "mediapipe": version("mediapipe")}
-        for index in range(len(meta["frames"])):
-            name = f"{tube.key}.{index:05d}.mask.png"
-            members[name] = masks.read(name)
-        members[f"{tube.key}.meta.json"] = dump_json(meta)
+    for key, meta in chosen.metas.items():
+        writer.add(f"{key}.meta.json", dump_json(meta | {"software": SOFTWARE}))
         for name in ("cameras.npy", "landmarks.npy"):
-            members[f"{tube.key}.{name}"] = faces.read(f"{tube.key}.{name}")
+            writer.add(f"{key}.{name}", faces.read(f"{key}.{name}"))
         entry = {name: meta[name] for name in ("key", "clip", "person", "split", "fps")}
         entries.append(entry | {"frames": len(meta["frames"])})
-    writer.add_sample(members)
     return entries
 
 

@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     """Command line: write the sheet of one dataset."""
     parser = argparse.ArgumentParser(prog="python -m preprocessing.sheets", description=__doc__)
     parser.add_argument("--dataset", required=True, help="name of the dataset, as in the configuration")
-    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="sheet to write; a .csv of it beside")
+    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="sheet; a .csv of it beside")
     add_common(parser)
     run_command(_run, parser, argv)
 

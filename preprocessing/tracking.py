@@ -9,7 +9,7 @@ from preprocessing.backends import BoxDetector, LandmarkDetector
 from preprocessing.geometry import scaled_orthographic
 from preprocessing.reference_face import RIGID, reference_face
 from preprocessing.tubes import Box, overlap
-from preprocessing.window import cut
+from preprocessing.window import context, cut
 
 ZERO: Box = (0.0, 0.0, 0.0, 0.0)
 """The box of a frame without a face."""
@@ -19,9 +19,6 @@ SAME_FACE = 0.1
 
 STEADY = 0.5
 """Boxes of neighbouring samples that overlap less are not interpolated: the frames between are looked at."""
-
-CONTEXT = 1.6
-"""Side of the patch FaceMesh sees, over the longer side of the face box."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,9 @@ class Track:
     fits: np.ndarray
 
 
-def follow(frames: Iterable[tuple[int, np.ndarray]], detect: BoxDetector, landmarks: LandmarkDetector, every: int) -> Track:
+def follow(
+    frames: Iterable[tuple[int, np.ndarray]], detect: BoxDetector, landmarks: LandmarkDetector, every: int
+) -> Track:
     """Track the largest face, then whatever matches it best, over (index, frame) pairs that start at 0.
 
     The detector sees every ``every``-th frame; boxes in between are interpolated where the face is steady and
@@ -68,7 +67,7 @@ def follow(frames: Iterable[tuple[int, np.ndarray]], detect: BoxDetector, landma
 
 def pick(found: np.ndarray, last: Box) -> Box:
     """The detection [N, 4] that matches ``last`` best, the largest one when none does or nothing was followed yet."""
-    candidates: list[Box] = [(float(l), float(t), float(r), float(b)) for l, t, r, b in found if r > l and b > t]
+    candidates: list[Box] = [tuple(box) for box in found.tolist() if box[2] > box[0] and box[3] > box[1]]
     if not candidates:
         return ZERO
     if last != ZERO:
@@ -78,7 +77,9 @@ def pick(found: np.ndarray, last: Box) -> Box:
     return max(candidates, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
 
 
-def _fill(before: Box, after: Box, span: tuple[int, int], between: list[tuple[int, np.ndarray]], detect: BoxDetector) -> dict[int, Box]:
+def _fill(
+    before: Box, after: Box, span: tuple[int, int], between: list[tuple[int, np.ndarray]], detect: BoxDetector
+) -> dict[int, Box]:
     """Boxes of the frames between two samples."""
     if before == ZERO and after == ZERO:
         return {}
@@ -87,8 +88,8 @@ def _fill(before: Box, after: Box, span: tuple[int, int], between: list[tuple[in
         mixed = {}
         for index, _ in between:
             share = (index - span[0]) / length
-            l, t, r, b = ((1 - share) * a + share * c for a, c in zip(before, after, strict=True))
-            mixed[index] = (l, t, r, b)
+            left, top, right, bottom = ((1 - share) * a + share * b for a, b in zip(before, after, strict=True))
+            mixed[index] = (left, top, right, bottom)
         return mixed
     last, found = before, {}
     for index, frame in between:
@@ -99,8 +100,7 @@ def _fill(before: Box, after: Box, span: tuple[int, int], between: list[tuple[in
 
 def _fit(frame: np.ndarray, box: Box, landmarks: LandmarkDetector) -> tuple[float, float, float] | None:
     """Pixels per decimetre and the position of the face's origin in ``frame``, None without landmarks."""
-    side = CONTEXT * max(box[2] - box[0], box[3] - box[1])
-    centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    centre, side = context(box)
     size = 256
     points = landmarks(cut(frame, centre, side, size))
     if points is None:

@@ -10,8 +10,10 @@ import numpy as np
 
 from preprocessing.cameras import FFHQ_FOCAL, intrinsics
 from preprocessing.cli import InputError
+from preprocessing.reasons import Dropped
 from preprocessing.settings import CropSettings, DecodeSettings
-from preprocessing.video import Video
+from preprocessing.tars import TarFile
+from preprocessing.video import frames
 from preprocessing.window import cut_box
 
 
@@ -22,6 +24,7 @@ class TubeWindow:
     key: str
     clip: str
     path: str
+    decoder: str
     source: str
     person: str
     split: str
@@ -38,10 +41,13 @@ class TubeWindow:
     def box(self, index: int) -> tuple[float, float, float, float]:
         """Window (l, t, r, b) of source frame ``index`` in its pixels."""
         if self.framing == "fomm":
-            l, t, r, b = self.crop
-            return (l, t, r, b)
+            return self.crop
         x, y = self.centers[index - self.start]
         return (x - self.side / 2, y - self.side / 2, x + self.side / 2, y + self.side / 2)
+
+    def cut(self, frame: np.ndarray, index: int, size: int) -> np.ndarray:
+        """The window [size, size(, 3)] of frame ``index``, cut out of the whole frame (or a map of its size)."""
+        return cut_box(frame, self.box(index), size)
 
     def intrinsics(self, index: int) -> np.ndarray:
         """Normalised intrinsics [3, 3] of the window of frame ``index``.
@@ -51,10 +57,10 @@ class TubeWindow:
         """
         if self.framing != "fomm":
             return intrinsics()
-        l, t, r, b = self.crop
+        left, top, right, bottom = self.crop
         x, y = self.centers[index - self.start]
-        focal = FFHQ_FOCAL * self.side
-        return intrinsics(focal / (r - l), ((x - l) / (r - l), (y - t) / (b - t)), (r - l) / (b - t))
+        width, height = right - left, bottom - top
+        return intrinsics(FFHQ_FOCAL * self.side / width, ((x - left) / width, (y - top) / height), width / height)
 
 
 @dataclass(frozen=True)
@@ -87,17 +93,41 @@ def _window(tube: dict[str, Any]) -> TubeWindow:
     return TubeWindow(**plain, side=window["side"], centers=tuple((x, y) for x, y in window["centers"]))
 
 
-def windows(
-    tubes: list[TubeWindow], size: int, limits: DecodeSettings
-) -> Iterator[tuple[TubeWindow, int, np.ndarray, np.ndarray]]:
-    """(tube, frame index, window [size, size, 3], whole frame) for all frames of one video's tubes, in order of time.
+def tube_frames(tubes: list[TubeWindow], limits: DecodeSettings) -> Iterator[tuple[TubeWindow, int, np.ndarray]]:
+    """(tube, frame index, whole frame [H, W, 3]) for all frames of one video's tubes, in order of time.
 
     ``tubes`` are ascending and do not overlap. Raises :class:`~preprocessing.reasons.Dropped` when decoding fails.
     """
     position = 0
-    with Video(tubes[0].path, limits, [(tube.start, tube.end) for tube in tubes]) as video:
-        for index, frame in video.frames():
-            while index >= tubes[position].end:
-                position += 1
-            tube = tubes[position]
-            yield tube, index, cut_box(frame, tube.box(index), size), frame
+    first = tubes[0]
+    for index, frame in frames(first.path, limits, [(tube.start, tube.end) for tube in tubes], first.decoder):
+        while index >= tubes[position].end:
+            position += 1
+        yield tubes[position], index, frame
+
+
+class ChosenFrames:
+    """The frames of one clip that faces kept: iterate for (tube, frame index, position in the tube, whole frame).
+
+    ``faces`` is the shard's tar of the faces stage. Raises :class:`Dropped` at the end of the iteration when a
+    frame that could be decoded before cannot be now, :class:`InputError` when the tar lacks the clip.
+    """
+
+    def __init__(self, clip: str, file: TubeFile, faces: TarFile) -> None:
+        self.tubes = [tube for tube in file.of(clip) if f"{tube.key}.meta.json" in faces.members]
+        if not self.tubes:
+            raise InputError(f"{faces.path} has no tube of clip '{clip}', which its rows keep.")
+        self.metas = {tube.key: faces.mapping(f"{tube.key}.meta.json") for tube in self.tubes}
+        self.count = sum(len(meta["frames"]) for meta in self.metas.values())
+        self._limits = file.settings.decode
+
+    def __iter__(self) -> Iterator[tuple[TubeWindow, int, int, np.ndarray]]:
+        positions = {key: {frame: i for i, frame in enumerate(meta["frames"])} for key, meta in self.metas.items()}
+        done = 0
+        for tube, index, frame in tube_frames(self.tubes, self._limits):
+            position = positions[tube.key].get(index)
+            if position is not None:
+                done += 1
+                yield tube, index, position, frame
+        if done != self.count:
+            raise Dropped("damaged", f"{done} of {self.count} frames decoded again")

@@ -81,7 +81,12 @@ def find_tubes(boxes: Sequence[Box], height: int, width: int, rule: TubeRule) ->
 
 def _judge(boxes: Sequence[Box], start: int, height: int, width: int, rule: TubeRule) -> Tube:
     """The tube of ``boxes`` with its crop, or the first reason against it."""
-    union: Box = (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
+    union: Box = (
+        min(b[0] for b in boxes),
+        min(b[1] for b in boxes),
+        max(b[2] for b in boxes),
+        max(b[3] for b in boxes),
+    )
     end = start + len(boxes)
     size = (union[2] - union[0], union[3] - union[1])
     if min(size) <= 0:

@@ -22,18 +22,18 @@ import numpy as np
 from preprocessing.reasons import Dropped
 from preprocessing.settings import DecodeSettings
 
-UINT8 = np.ndarray
-"""A uint8 array; frames are [height, width, 3] RGB."""
+_FAILED = struct.pack("<q", -2)
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """Size in pixels, frames per second and the container's own number of frames (it may be wrong)."""
+    """Size in pixels, frames per second, number of frames, and which decoder reads it (decord or opencv)."""
 
     width: int
     height: int
     fps: float
     frames: int
+    decoder: str = "decord"
 
 
 class _Pipe:
@@ -66,54 +66,35 @@ class _Pipe:
     def exactly(self, size: int) -> bytes:
         """The next ``size`` bytes."""
         while len(self.buffer) < size:
-            self.buffer += self._more(max(size - len(self.buffer), 1))
+            self.buffer += self._more(size - len(self.buffer))
         data = bytes(self.buffer[:size])
         del self.buffer[:size]
         return data
 
     def line(self) -> dict[str, Any]:
-        """The next line, as JSON."""
+        """The next line, as JSON; a failure that the child reports is raised."""
         while b"\n" not in self.buffer:
             self.buffer += self._more(4096)
         data, _, rest = bytes(self.buffer).partition(b"\n")
         self.buffer = bytearray(rest)
-        if data.startswith(_FAILED):
-            data = data[len(_FAILED) :]
-        value: dict[str, Any] = json.loads(data)
+        value: dict[str, Any] = json.loads(data.removeprefix(_FAILED))
         if "error" in value:
             raise Dropped(str(value["error"]), str(value["detail"]))
         return value
 
 
-_FAILED = struct.pack("<q", -2)
+class _Child:
+    """The decoding process with its pipe; leaving the context ends it."""
 
-
-class Video:
-    """A video file; :meth:`frames` streams it, :attr:`info` tells its size.
-
-    Use as a context manager: leaving it ends the child. ``spans`` are the wanted frames as ascending,
-    non-overlapping [start, end) pairs; None means all.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        limits: DecodeSettings | None = None,
-        spans: Sequence[tuple[int, int]] | None = None,
-        *,
-        probe: bool = False,
-    ) -> None:
-        self.path = Path(path)
-        self.limits = limits or DecodeSettings()
-        self._request = {
+    def __init__(self, path: str | Path, limits: DecodeSettings, request: dict[str, Any]) -> None:
+        self.path, self.limits = Path(path), limits
+        self.request = request | {
             "path": str(self.path.absolute()),
-            "wanted": None if spans is None else [list(span) for span in spans],
-            "probe": probe,
-            "memory_mb": self.limits.memory_mb,
-            "max_frames": self.limits.max_frames,
+            "memory_mb": limits.memory_mb,
+            "max_frames": limits.max_frames,
         }
 
-    def __enter__(self) -> "Video":
+    def __enter__(self) -> _Pipe:
         try:
             size = self.path.stat().st_size
         except OSError as error:
@@ -121,44 +102,70 @@ class Video:
         if size == 0:
             raise Dropped("empty-file")
         # -P: the script's own folder must not shadow top-level modules
-        command = [sys.executable, "-P", str(Path(__file__).with_name("decoder.py")), json.dumps(self._request)]
+        command = [sys.executable, "-P", str(Path(__file__).with_name("decoder.py")), json.dumps(self.request)]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment
         )
-        try:
-            self._pipe = _Pipe(self._process, self.limits)
-            self.info = VideoInfo(**self._pipe.line())
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        return _Pipe(self.process, self.limits)
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
-    def frames(self) -> Iterator[tuple[int, UINT8]]:
-        """Yield (index, frame [height, width, 3] uint8 RGB) in order; a frame that cannot be decoded is skipped.
 
-        Raises :class:`Dropped`: corrupt, damaged (share above the limit), timeout, memory-limit.
-        """
-        shape = (self.info.height, self.info.width, 3)
-        size = shape[0] * shape[1] * 3
+def frames(
+    path: str | Path,
+    limits: DecodeSettings | None = None,
+    spans: Sequence[tuple[int, int]] | None = None,
+    decoder: str = "decord",
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (index, frame [height, width, 3] uint8 RGB, read-only) of a video in order.
+
+    ``spans`` are the wanted frames as ascending [start, end) pairs that do not overlap; None means all. Raises
+    :class:`Dropped` (missing, empty-file, corrupt, timeout, memory-limit).
+    """
+    request = {"scan": False, "decoder": decoder, "spans": None if spans is None else [list(span) for span in spans]}
+    with _Child(path, limits or DecodeSettings(), request) as pipe:
+        about = pipe.line()
+        shape = (about["height"], about["width"], 3)
         while True:
-            (index,) = struct.unpack("<q", self._pipe.exactly(8))
+            head = pipe.exactly(8)
+            if head == _FAILED:
+                pipe.line()
+            (index,) = struct.unpack("<q", head)
             if index < 0:
-                break
-            yield index, np.frombuffer(self._pipe.exactly(size), np.uint8).reshape(shape)
-        self.summary = self._pipe.line()
-        damaged, total = self.summary["damaged"], self.summary["decoded"] + self.summary["damaged"]
-        if damaged > self.limits.max_damaged * total:
-            raise Dropped("damaged", f"{damaged} of {total} frames cannot be decoded")
+                return
+            yield index, np.frombuffer(pipe.exactly(shape[0] * shape[1] * 3), np.uint8).reshape(shape)
 
 
-def probe(path: str | Path, limits: DecodeSettings | None = None) -> VideoInfo:
-    """Open a video and decode its first frame; raises :class:`Dropped` when that fails."""
-    with Video(path, limits, probe=True) as video:
-        return video.info
+def scan(path: str | Path, limits: DecodeSettings | None = None) -> VideoInfo:
+    """Decode a whole video once and say what it is; raises :class:`Dropped` when it cannot be used.
+
+    Where decord stumbles, OpenCV reads up to the first broken frame; all frames after it count as damaged, and
+    a larger share of them than the limit raises ``damaged``.
+    """
+    limits = limits or DecodeSettings()
+    try:
+        about = _scanned(path, "decord", limits)
+    except Dropped as first:
+        if first.reason != "corrupt":
+            raise
+        try:
+            about = _scanned(path, "opencv", limits)
+        except Dropped as second:
+            raise (first if second.reason == "corrupt" else second) from None
+    expected = about.pop("expected")
+    lost = expected - about["frames"]
+    if lost > limits.max_damaged * expected:
+        raise Dropped("damaged", f"{lost} of {expected} frames cannot be decoded")
+    return VideoInfo(**about)
+
+
+def _scanned(path: str | Path, decoder: str, limits: DecodeSettings) -> dict[str, Any]:
+    # the scan is silent until its end, so only the wall-clock limit applies
+    patient = limits.model_copy(update={"stall_seconds": limits.wall_seconds})
+    with _Child(path, patient, {"scan": True, "decoder": decoder, "spans": None}) as pipe:
+        return pipe.line()

@@ -1,7 +1,12 @@
 """The square window that becomes a frame: cutting it out of a video frame with antialiasing and black padding."""
 
+import math
+
 import numpy as np
 from PIL import Image
+
+CONTEXT = 1.6
+"""Side of the square that a landmark detector sees, over the longer side of the face box."""
 
 
 def cut(frame: np.ndarray, centre: tuple[float, float] | np.ndarray, side: float, size: int) -> np.ndarray:
@@ -9,17 +14,26 @@ def cut(frame: np.ndarray, centre: tuple[float, float] | np.ndarray, side: float
 
     ``frame`` is [H, W, 3] uint8 or [H, W] float32; outside it the window is 0.
     """
-    return cut_box(frame, (centre[0] - side / 2, centre[1] - side / 2, centre[0] + side / 2, centre[1] + side / 2), size)
+    return cut_box(
+        frame, (centre[0] - side / 2, centre[1] - side / 2, centre[0] + side / 2, centre[1] + side / 2), size
+    )
 
 
 def cut_box(frame: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
     """Cut ``box`` (l, t, r, b, may leave the frame, need not be square) and resize it to [size, size]."""
     height, width = frame.shape[:2]
-    l, t = int(np.floor(box[0])) - 1, int(np.floor(box[1])) - 1
-    r, b = int(np.ceil(box[2])) + 1, int(np.ceil(box[3])) + 1
-    patch = np.zeros((b - t, r - l, *frame.shape[2:]), frame.dtype)
-    inner = (max(l, 0), max(t, 0), min(r, width), min(b, height))
-    if inner[0] < inner[2] and inner[1] < inner[3]:
-        patch[inner[1] - t : inner[3] - t, inner[0] - l : inner[2] - l] = frame[inner[1] : inner[3], inner[0] : inner[2]]
-    local = (box[0] - l, box[1] - t, box[2] - l, box[3] - t)
+    left, top = math.floor(box[0]) - 1, math.floor(box[1]) - 1
+    right, bottom = math.ceil(box[2]) + 1, math.ceil(box[3]) + 1
+    patch = np.zeros((bottom - top, right - left, *frame.shape[2:]), frame.dtype)
+    columns, rows = slice(max(left, 0), min(right, width)), slice(max(top, 0), min(bottom, height))
+    if columns.start < columns.stop and rows.start < rows.stop:
+        part = frame[rows, columns]
+        y, x = rows.start - top, columns.start - left
+        patch[y : y + part.shape[0], x : x + part.shape[1]] = part
+    local = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
     return np.asarray(Image.fromarray(patch).resize((size, size), Image.Resampling.BICUBIC, box=local))
+
+
+def context(box: np.ndarray | tuple[float, ...]) -> tuple[tuple[float, float], float]:
+    """Centre and side of the square about a face box (l, t, r, b) in which a landmark detector finds the face."""
+    return ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), CONTEXT * max(box[2] - box[0], box[3] - box[1])
