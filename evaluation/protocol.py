@@ -105,9 +105,9 @@ def all_pairs(samples: Sequence[Sample], settings: ProtocolSettings) -> dict[str
 def _table(rows: list[dict[str, object]], few: bool) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[c for c in PAIR_COLUMNS if c not in ("pair", "block")])
     table.insert(0, "pair", range(len(table)))
-    frame = table["driver_frame"].astype(int)
-    block = table["driver_key"] + "#" + (frame // BLOCK).astype(str) if few else table["driver_clip"]
-    table["block"] = block if len(table) else pd.Series(dtype=str)
+    keys, frames, clips = table["driver_key"], table["driver_frame"], table["driver_clip"]
+    blocks = [f"{key}#{int(frame) // BLOCK}" for key, frame in zip(keys, frames, strict=True)] if few else list(clips)
+    table["block"] = pd.Series(blocks, dtype="str")
     return table[list(PAIR_COLUMNS)]
 
 

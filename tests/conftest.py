@@ -1,8 +1,81 @@
-"""Before anything imports a library that starts threads: one thread, as in every stage."""
+"""Before anything imports a library that starts threads: one thread, as in every stage. Then synthetic faces."""
 
+import hashlib
+import io
+import json
 import os
+from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 # Plots without a screen.
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from preprocessing.cameras import FFHQ_FOCAL, from_pose, intrinsics, label
+from preprocessing.reference_face import reference_world
+from preprocessing.tars import dump_array, dump_json, tar_writer
+
+SIZE = 64
+FRAMES = 10
+
+
+def synthetic_face(colour: tuple[int, int, int], opening: float, yaw: float) -> tuple[np.ndarray, ...]:
+    """Frame, mask, camera label and landmarks of a coloured ellipse with a dark mouth, seen from ``yaw`` radians."""
+    rotation = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+    world = reference_world().copy()
+    world[14, 1] -= 0.27 * opening
+    pose = np.diag([1.0, -1.0, -1.0]) @ rotation.T
+    camera = label(from_pose(pose, np.array([0, 0, 2.7])), intrinsics())
+    local = world @ pose.T + np.array([0, 0, 2.7])
+    landmarks = np.concatenate([(FFHQ_FOCAL * local[:, :2] / local[:, 2:] + 0.5), local[:, 2:] - 2.7], axis=1) * SIZE
+    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    inside = ((x - 32) / 22) ** 2 + ((y - 34) / 28) ** 2 < 1
+    top, low = landmarks[13, :2], landmarks[14, :2]
+    mouth = (abs(x - top[0]) < 7) & (y > top[1] - 1) & (y < low[1] + 1)
+    frame = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    frame[inside] = colour
+    frame[mouth] = (60, 10, 10)
+    mask = np.where(inside, 1, 0).astype(np.uint8)
+    mask[mouth] = 5
+    return frame, mask, camera, landmarks.astype(np.float32)
+
+
+def encoded(array: np.ndarray, kind: str) -> bytes:
+    """Image bytes."""
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, kind)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="session")
+def synthetic_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``data/synthetic/shards`` with one shard of four samples."""
+    folder = tmp_path_factory.mktemp("data") / "synthetic" / "shards"
+    folder.mkdir(parents=True)
+    samples, members = [], {}
+    for person, colour in (("ann", (220, 180, 150)), ("bob", (120, 90, 70))):
+        for number, split in enumerate(("train", "test")):
+            key, cameras, points = f"{person}_{number:02d}", [], []
+            for i in range(FRAMES):
+                frame, mask, camera, landmarks = synthetic_face(colour, 0.3 * (i % 5) / 4, 0.05 * (i - 5))
+                members[f"{key}.{i:05d}.jpg"] = encoded(frame, "JPEG")
+                members[f"{key}.{i:05d}.mask.png"] = encoded(mask, "PNG")
+                cameras.append(camera)
+                points.append(landmarks)
+            members[f"{key}.cameras.npy"] = dump_array(np.stack(cameras))
+            members[f"{key}.landmarks.npy"] = dump_array(np.stack(points))
+            members[f"{key}.meta.json"] = dump_json({"key": key})
+            samples.append(
+                {"key": key, "clip": person, "person": person, "split": split, "frames": FRAMES, "fps": 25.0}
+            )
+    with tar_writer(folder / "00000.tar") as tar:
+        for name, data in members.items():
+            tar.add(name, data)
+    digest = hashlib.sha256((folder / "00000.tar").read_bytes()).hexdigest()
+    index = {"tar": "00000.tar", "sha256": digest, "samples": samples}
+    (folder / "00000.json").write_text(json.dumps(index))
+    return folder

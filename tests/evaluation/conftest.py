@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from skimage import data
 
+from preprocessing.reader import Sample
+
 
 @pytest.fixture(scope="session")
 def face() -> np.ndarray:
@@ -33,6 +35,7 @@ class FakeShards:
     """Two samples of rolled faces behind the shard reader's interface."""
 
     def __init__(self, roll: Callable[[float], np.ndarray]) -> None:
+        self.samples = [Sample(f"{name}_00", name, name, "test", 6, 25.0, "00000", "tiny") for name in ("ann", "bob")]
         self._frames = {
             key: np.stack([roll(turn + i) for i in range(6)]) for key, turn in (("ann_00", 0.0), ("bob_00", -9.0))
         }

@@ -21,8 +21,8 @@ TRAINING = TrainingSettings(recipe="robust", iterations=4, sources=3, drivers=2)
 
 
 @pytest.fixture(scope="module")
-def store(shards) -> FrameStore:
-    return open_store([shards], "train", SMALL, cached=True)
+def store(synthetic_shards) -> FrameStore:
+    return open_store([synthetic_shards], "train", SMALL, cached=True)
 
 
 def test_images_round_trip():
@@ -40,8 +40,8 @@ def test_background_is_black_and_masks_cover_the_mouth(store):
     assert 0 < mask.sum() < 300
 
 
-def test_cached_and_uncached_stores_agree(store, shards):
-    other = open_store([shards], "train", SMALL)
+def test_cached_and_uncached_stores_agree(store, synthetic_shards):
+    other = open_store([synthetic_shards], "train", SMALL)
     frames = [("ann_00", 3), ("bob_00", 7)]
     np.testing.assert_array_equal(store.images(frames), other.images(frames))
     torch.testing.assert_close(store.drivers(frames), other.drivers(frames))

@@ -31,10 +31,10 @@ RAYS = {"recipe": "robust", "iterations": 6, "rays": 32, "checkpoint_every": 2, 
 WHOLE = {"recipe": "paper", "iterations": 6, "sources": 2, "checkpoint_every": 2, "log_every": 2}
 
 
-def trainer(shards, model, training, seed=0):
+def trainer(synthetic_shards, model, training, seed=0):
     settings = TrainingSettings(**training)
     model = ModelSettings(**model)
-    return Trainer(model, settings, PairSampler(open_store([shards], "train", model), settings, seed), seed)
+    return Trainer(model, settings, PairSampler(open_store([synthetic_shards], "train", model), settings, seed), seed)
 
 
 def weights(model):
@@ -56,8 +56,8 @@ def weights(model):
         (MODEL | {"orthogonality": "pixel", "render": MODEL["render"] | {"view_direction": True}}, WHOLE),
     ],
 )
-def test_two_steps_of_every_kind(shards, model, training):
-    run = trainer(shards, model, training)
+def test_two_steps_of_every_kind(synthetic_shards, model, training):
+    run = trainer(synthetic_shards, model, training)
     before = weights(run.model)
     run.train_step()
     figures = [run.train_step(), run.train_step()]
@@ -68,25 +68,25 @@ def test_two_steps_of_every_kind(shards, model, training):
         assert "dictionary.weight" in moved
 
 
-def test_resumed_run_equals_an_unbroken_one_bit_for_bit(shards, tmp_path):
-    unbroken = trainer(shards, OWN, RAYS)
+def test_resumed_run_equals_an_unbroken_one_bit_for_bit(synthetic_shards, tmp_path):
+    unbroken = trainer(synthetic_shards, OWN, RAYS)
     train(unbroken, tmp_path / "a", tmp_path / "a.parquet", "a")
-    first = trainer(shards, OWN, RAYS)
+    first = trainer(synthetic_shards, OWN, RAYS)
     for _ in range(4):
         first.train_step()
     save_state(tmp_path / "b", first.step, first.state())
-    second = trainer(shards, OWN, RAYS)
+    second = trainer(synthetic_shards, OWN, RAYS)
     train(second, tmp_path / "b", tmp_path / "b.parquet", "b")
     assert second.step == 6
     for name, value in unbroken.ema.state_dict().items():
         assert torch.equal(value, second.ema.state_dict()[name]), name
 
 
-def test_checkpoints_of_other_settings_are_not_continued(shards, tmp_path):
-    old = trainer(shards, OWN, RAYS)
+def test_checkpoints_of_other_settings_are_not_continued(synthetic_shards, tmp_path):
+    old = trainer(synthetic_shards, OWN, RAYS)
     old.step = 5
     save_state(tmp_path / "c", 5, old.state())
-    new = trainer(shards, OWN, RAYS | {"learning_rate": 2e-3})
+    new = trainer(synthetic_shards, OWN, RAYS | {"learning_rate": 2e-3})
     new.origin = "other"
     train(new, tmp_path / "c", tmp_path / "c.parquet", "c")
     rows = pd.read_parquet(tmp_path / "c.parquet")
@@ -102,8 +102,8 @@ def test_a_damaged_newest_checkpoint_gives_way_and_two_are_kept(tmp_path):
     assert latest_state(tmp_path / "none") is None
 
 
-def test_command_writes_weights_curves_and_picture(shards, tmp_path):
-    arguments = ["--shards", str(shards), "--method", "m", "--output", str(tmp_path / "m"), "--curves"]
+def test_command_writes_weights_curves_and_picture(synthetic_shards, tmp_path):
+    arguments = ["--shards", str(synthetic_shards), "--method", "m", "--output", str(tmp_path / "m"), "--curves"]
     arguments += [
         str(tmp_path / "m.parquet"),
         "--model",
@@ -123,13 +123,13 @@ def test_command_writes_weights_curves_and_picture(shards, tmp_path):
     assert (tmp_path / "m.png").stat().st_size > 1000
 
 
-def test_untrained_weights_are_written_when_no_clip_survived(shards, tmp_path):
+def test_untrained_weights_are_written_when_no_clip_survived(synthetic_shards, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    index = json.loads((shards / "00000.json").read_text())
+    index = json.loads((synthetic_shards / "00000.json").read_text())
     index["samples"] = [s for s in index["samples"] if s["split"] == "test"]
     (empty / "00000.json").write_text(json.dumps(index))
-    (empty / "00000.tar").symlink_to(shards / "00000.tar")
+    (empty / "00000.tar").symlink_to(synthetic_shards / "00000.tar")
     arguments = ["--shards", str(empty), "--method", "m", "--output", str(tmp_path / "n"), "--curves"]
     arguments += [str(tmp_path / "n.parquet"), "--model", json.dumps(OWN), "--settings", json.dumps(RAYS)]
     main(parser().parse_args(arguments))
@@ -146,8 +146,8 @@ def test_wrong_checkpoints_are_named(tmp_path):
         load_weights(bad)
 
 
-def test_non_finite_loss_names_the_clips(shards):
-    run = trainer(shards, OWN, RAYS)
+def test_non_finite_loss_names_the_clips(synthetic_shards):
+    run = trainer(synthetic_shards, OWN, RAYS)
     with torch.no_grad():
         run.model.canonical.fill_(float("nan"))
     with pytest.raises(NonFiniteLoss, match="ann"):
