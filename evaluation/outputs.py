@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evaluation.pictures import decode_picture, on_black, resized
 from preprocessing.cli import InputError
+from preprocessing.reader import Sample
 
 Picture = NDArray[np.uint8]
 PAIR_COLUMNS = (
@@ -34,6 +35,8 @@ TEXT = {name: "string" for name in PAIR_COLUMNS if name.endswith(("key", "clip",
 
 class Shards(Protocol):
     """What the evaluation reads of the shards (:class:`preprocessing.reader.ShardReader`)."""
+
+    samples: list[Sample]
 
     def frames(self, key: str, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Frames [n, H, W, 3] as filmed."""
@@ -99,6 +102,10 @@ class Inputs:
         self._shards, self._side = shards, side
         self._kept: dict[tuple[str, int], Picture] = {}
 
+    def held_out(self, count: int) -> list[tuple[str, int]]:
+        """About ``count`` held-out frames of the shards."""
+        return held_out_frames(self._shards.samples, count)
+
     def picture(self, key: str, frame: int) -> Picture:
         """One frame of one sample, RGB [side, side, 3] with a black background."""
         at = (key, frame)
@@ -108,3 +115,19 @@ class Inputs:
             black = on_black(self._shards.frames(key, [frame]), self._shards.masks(key, [frame]))[0]
             self._kept[at] = resized(np.ascontiguousarray(black), self._side)
         return self._kept[at]
+
+
+def held_out_frames(samples: Sequence[Sample], count: int) -> list[tuple[str, int]]:
+    """About ``count`` held-out frames (key, frame), evenly spread in equal shares over the test clips.
+
+    A clip with fewer frames gives all it has and the others share the rest; these are the real set of FID and FFD.
+    """
+    clips: dict[str, list[tuple[str, int]]] = {}
+    for sample in samples:
+        if sample.split == "test":
+            clips.setdefault(sample.clip, []).extend((sample.key, frame) for frame in range(sample.frames))
+    chosen: list[tuple[str, int]] = []
+    for position, frames in enumerate(sorted(clips.values(), key=len)):
+        share = min(len(frames), -(-(count - len(chosen)) // (len(clips) - position)))
+        chosen += [frames[i] for i in np.linspace(0, len(frames) - 1, max(share, 0)).round().astype(int)]
+    return chosen

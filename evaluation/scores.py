@@ -26,6 +26,7 @@ from preprocessing.cameras import intrinsics, label
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
 from preprocessing.files import atomic
 
+FFD_LEAST = 129  # more images than dlib has features
 ORBIT_TARGET = (0.0, 0.0, 0.2)
 COLUMNS = {
     "pair": "int64",
@@ -168,14 +169,13 @@ def _set_row(
     inputs: Inputs,
     measurer: Measurer,
 ) -> Row:
-    """One set-level row: generated frames against the drivers' frames, the held-out frames of the same dataset."""
-    drivers = sorted({(pair["driver_key"], int(pair["driver_frame"])) for pair, _ in part})
-    real = [measurer.feature(metric, inputs.picture(*driver)) for driver in drivers]
+    """One set-level row: generated frames against as many held-out frames of the same dataset."""
+    real = [measurer.feature(metric, inputs.picture(*at)) for at in inputs.held_out(max(len(part), FFD_LEAST))]
     made = [(measurer.feature(metric, outputs.picture(member)), pair) for pair, member in part]
     known = [feature for feature in real if feature is not None]
     kept = [(feature, pair) for feature, pair in made if feature is not None]
     row = _row(metric, backend, motion, unseen=unseen, n_used=len(kept), n_attempted=len(part))
-    least = 129 if metric.key == "ffd" else 2
+    least = FFD_LEAST if metric.key == "ffd" else 2
     if min(len(known), len(kept)) < least:
         return {**row, "reason": f"needs {least} images on each side: {len(known)} real, {len(kept)} generated"}
     interval = set_interval(
