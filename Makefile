@@ -47,7 +47,8 @@ python: $(READY) clips
 clips: $(READY)
 	@$(PYTHON) -m preprocessing.fetch --prefetch
 
-# pip installs the pinned uv from the lock, uv installs the rest (five times as fast); both check every hash.
+# pip installs the pinned uv from the lock, uv installs the rest (five times as fast; where an index is set up for pip
+# alone, pip does it); both check every hash.
 # The lock file (flock) lets only one of several set-ups build; the others wait and find the environment ready.
 $(READY):
 	@mkdir -p "$(CACHE)"
@@ -58,11 +59,12 @@ $(READY):
 	python3.11 -m venv --clear "$(ENVIRONMENT)" >&2
 	sed -n '/^uv==/,/# via/p' requirements.lock > "$(ENVIRONMENT)/uv.lock"
 	$(PYTHON) -m pip install --quiet --no-deps --require-hashes -r "$(ENVIRONMENT)/uv.lock" >&2
-	$(PYTHON) -m uv pip install --python $(PYTHON) --require-hashes -r requirements.lock >&2
+	$(PYTHON) -m uv pip install --system-certs --python $(PYTHON) --require-hashes -r requirements.lock >&2 ||
+		$(PYTHON) -m pip install --require-hashes -r requirements.lock >&2
 	touch "$@"
 
 # Resolve requirements.in anew; environment.yml follows it.
 lock: $(READY)
-	$(PYTHON) -m uv pip compile requirements.in --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	$(PYTHON) -m uv pip compile requirements.in --system-certs --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--quiet --upgrade --output-file requirements.lock
 	$(PYTHON) -m workflow.environment

@@ -28,6 +28,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/reenact.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/reference.smk"
 
 
 # Every stage's outputs, not only the last one's: an intermediate that was deleted comes back.

@@ -4,6 +4,7 @@ Only the number of shards is known while planning, never the clips, so that 100,
 """
 
 import json
+import shlex
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
@@ -13,8 +14,8 @@ from pydantic import BaseModel
 from workflow.settings import COPY, RunSettings, as_json
 
 PROTOCOLS = ("self", "cross", "multiview")
-TABLES = tuple(f"table{number}.{suffix}" for number in (1, 2, 3, 4, 5) for suffix in ("csv", "md", "tex"))
-FIGURES = tuple(f"figure{number}.png" for number in (1, 3, 4, 5, 6))
+TABLES = (1, 2, 3, 4, 5)
+FIGURES = (1, 3, 4, 5, 6)
 # The files of one shard, stage by stage. The stats (.json) are written last.
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("parquet", "json"),
@@ -66,6 +67,10 @@ class Plan:
         names = product(self.shards(dataset), STAGES[stage])
         return [f"data/{dataset}/{stage}/{shard}.{suffix}" for shard, suffix in names]
 
+    def rows(self, stage: str, dataset: str) -> list[str]:
+        """Every shard's rows (parquet) of one stage of one dataset."""
+        return [path for path in self.stage(stage, dataset) if path.endswith(".parquet")]
+
     def stage_everywhere(self, stage: str) -> list[str]:
         """The files of one data stage (or ``sheets``) of all datasets."""
         of = self.sheet if stage == "sheets" else lambda dataset: self.stage(stage, dataset)
@@ -83,6 +88,14 @@ class Plan:
         """The folders of these datasets' shards."""
         return [f"data/{dataset}/shards" for dataset in datasets]
 
+    def tested_folders(self, kind: str, run: str) -> list[str]:
+        """``results/{run}/{kind}/{dataset}`` of every dataset tested on."""
+        return [f"results/{run}/{kind}/{dataset}" for dataset in self.settings_.test_on]
+
+    def benchmark_folders(self, run: str) -> list[str]:
+        """Where the benchmarks of a run and of its data lie."""
+        return [f"logs/results/{run}", *(f"logs/data/{dataset}" for dataset in self.settings_.datasets)]
+
     def source_files(self, dataset: str) -> list[str]:
         """What a sheet depends on, as far as it is there: the user's folder (a new video changes it) and its list."""
         folder = self.settings_.datasets[dataset].source.path
@@ -90,8 +103,8 @@ class Plan:
         return [str(path) for path in found if path.exists()]
 
     def accounts(self, run: str) -> list[str]:
-        """The survival tables of a run's datasets."""
-        names = product(self.settings_.datasets, ("json", "html"))
+        """The survival tables and sample pictures of a run's datasets."""
+        names = product(self.settings_.datasets, ("json", "html", "png"))
         return [f"results/{run}/dataset/{dataset}.{suffix}" for dataset, suffix in names]
 
     def weights(self, run: str, method: str) -> list[str]:
@@ -106,8 +119,13 @@ class Plan:
 
     def training(self, run: str) -> list[str]:
         """Weights and curves of every trained method."""
-        kinds = ("checkpoints/{}/final.safetensors", "training/{}.parquet", "training/{}.png")
-        return [f"results/{run}/{kind.format(method)}" for method, kind in product(self.settings_.trained, kinds)]
+        names = product(self.settings_.trained, ("parquet", "png"))
+        curves = [f"results/{run}/training/{method}.{suffix}" for method, suffix in names]
+        return [*self.all_weights(run), *curves]
+
+    def all_weights(self, run: str) -> list[str]:
+        """The weights of every trained method."""
+        return [path for method in self.settings_.trained for path in self.weights(run, method)]
 
     @property
     def main_method(self) -> str:
@@ -139,11 +157,12 @@ class Plan:
 
     def tables(self, run: str) -> list[str]:
         """Tables 1 to 5 as CSV, Markdown and LaTeX."""
-        return [f"results/{run}/tables/{name}" for name in TABLES]
+        names = product(TABLES, ("csv", "md", "tex"))
+        return [f"results/{run}/tables/table{number}.{suffix}" for number, suffix in names]
 
     def figures(self, run: str) -> list[str]:
         """Figures 1 and 3 to 6."""
-        return [f"results/{run}/figures/{name}" for name in FIGURES]
+        return [f"results/{run}/figures/figure{number}.png" for number in FIGURES]
 
     def report(self, run: str) -> list[str]:
         """What closes a run: the accounts of the clips, health, provenance and the page."""
@@ -152,7 +171,13 @@ class Plan:
             *(f"results/{run}/{name}" for name in ("health.json", "provenance.json", "report.html")),
         ]
 
+    def shown_clips(self) -> str:
+        """The option that limits pictures of the reference to clips whose frames may be shown."""
+        clips = self.settings_.reference.clips
+        return f"--clips {shlex.join(clips)}" if clips else ""
+
     def reference(self) -> list[str]:
         """The committed results: tables and figures of all seeds pooled."""
-        names = [f"tables/{name}" for name in TABLES] + [f"figures/{name}" for name in FIGURES]
-        return [f"results/reference/{name}" for name in (*names, "contact_sheet.png", "health.json", "provenance.json")]
+        names = ("contact_sheet.png", "health.json", "provenance.json")
+        rest = [f"results/reference/{name}" for name in names]
+        return [*self.tables("reference"), *self.figures("reference"), *rest]

@@ -33,13 +33,20 @@ class MethodSettings(Block):
     training: dict[str, Any] = Field(default_factory=dict, description="keys of `training` this method changes")
 
 
+class ReferenceSettings(Block):
+    """What the target `reference` pools and shows."""
+
+    seeds: int = Field(3, ge=1, description="how many seeds are trained and pooled, the run's own included")
+    clips: list[str] = Field(default_factory=list, description="clips whose frames may be shown; empty: all")
+    credit: str = Field("", description="ends every caption of a picture: whose clips are seen")
+
+
 class RunSettings(Block):
     """A whole run."""
 
     run: Slug = Field("demo", description="name of the run: results go to results/{run}")
     label: str = Field("", description="kept in the tables' label column, e.g. demo-scale")
     seed: int = Field(0, ge=0, description="seed of training; a run named {run}-seed{n} adds n")
-    reference_seeds: int = Field(3, ge=1, description="how many seeds the target `reference` trains and pools")
     datasets: dict[Slug, DatasetSettings] = Field(min_length=1, description="name → source and number of shards")
     train_on: list[Slug] = Field(min_length=1, description="datasets whose training clips are used")
     test_on: list[Slug] = Field(min_length=1, description="datasets whose held-out clips are re-enacted and scored")
@@ -51,6 +58,7 @@ class RunSettings(Block):
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
     methods: dict[Slug, MethodSettings] = Field(description="slug → trained method of Tables 1 to 4")
     ablation: dict[Slug, MethodSettings] = Field(default_factory=dict, description="slug → row of Table 5")
+    reference: ReferenceSettings = Field(default_factory=ReferenceSettings, description="the committed results")
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings, description="protocols, metrics")
 
     @model_validator(mode="after")
@@ -88,7 +96,7 @@ class RunSettings(Block):
 
     def reference_runs(self) -> list[str]:
         """The runs that the reference pools: the run itself and its other seeds."""
-        return [self.run] + [f"{self.run}-seed{n}" for n in range(1, self.reference_seeds)]
+        return [self.run] + [f"{self.run}-seed{n}" for n in range(1, self.reference.seeds)]
 
 
 def _merge(block: BaseModel, changes: Mapping[str, Any]) -> dict[str, Any]:

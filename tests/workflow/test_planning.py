@@ -34,7 +34,7 @@ def test_without_configfile_the_demo_alone(new_project):
         ("scores", "score_pairs"),
         ("tables", "make_tables"),
         ("figures", "draw_figures"),
-        ("reference", "pool_reference"),
+        ("reference", "pool_tables"),
     ],
 )
 def test_partial_targets(project, target, last):

@@ -5,8 +5,7 @@ import sys
 from snakemake.utils import update_config
 
 from preprocessing.cli import InputError, read_mapping
-from workflow import plan
-from workflow.settings import COPY, load
+from workflow import plan, settings
 
 try:
     # No `configfile:` directive, which would leak into --configfile: with none given, the demo alone.
@@ -15,7 +14,7 @@ try:
             f"{workflow.basedir}/workflow/config/demo.yaml"
         )
         update_config(config, given)
-    RUN = load(config)
+    RUN = settings.load(config)
 except InputError as problem:
     sys.exit(str(problem))
 
@@ -32,5 +31,5 @@ wildcard_constraints:
     dataset="|".join(RUN.datasets),
     shard=r"\d{5}",
     run=rf"{RUN.run}(-seed[1-9]\d*)?",
-    method="|".join([COPY, *RUN.trained]),
+    method="|".join([settings.COPY, *RUN.trained]),
     protocol="self|cross|multiview",

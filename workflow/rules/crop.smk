@@ -9,9 +9,9 @@ rule crop_clips:
         rows="data/{dataset}/crop/{shard}.parquet",
         stats="data/{dataset}/crop/{shard}.json",
     log:
-        "logs/{dataset}/crop/{shard}.log",
+        "logs/data/{dataset}/crop/{shard}.log",
     benchmark:
-        "logs/{dataset}/crop/{shard}.tsv"
+        "logs/data/{dataset}/crop/{shard}.tsv"
     conda:
         "../../environment.yml"
     threads: 1

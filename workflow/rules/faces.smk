@@ -8,9 +8,9 @@ rule find_faces:
         rows="data/{dataset}/faces/{shard}.parquet",
         stats="data/{dataset}/faces/{shard}.json",
     log:
-        "logs/{dataset}/faces/{shard}.log",
+        "logs/data/{dataset}/faces/{shard}.log",
     benchmark:
-        "logs/{dataset}/faces/{shard}.tsv"
+        "logs/data/{dataset}/faces/{shard}.tsv"
     conda:
         "../../environment.yml"
     threads: 1

@@ -6,9 +6,9 @@ rule write_sheet:
         parquet="data/{dataset}/sheets/clips.parquet",
         csv="data/{dataset}/sheets/clips.csv",
     log:
-        "logs/{dataset}/sheets.log",
+        "logs/data/{dataset}/sheets.log",
     benchmark:
-        "logs/{dataset}/sheets.tsv"
+        "logs/data/{dataset}/sheets.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -31,9 +31,9 @@ rule fetch_clips:
         stats="data/{dataset}/fetch/{shard}.json",
         media=directory("data/{dataset}/fetch/{shard}"),
     log:
-        "logs/{dataset}/fetch/{shard}.log",
+        "logs/data/{dataset}/fetch/{shard}.log",
     benchmark:
-        "logs/{dataset}/fetch/{shard}.tsv"
+        "logs/data/{dataset}/fetch/{shard}.tsv"
     conda:
         "../../environment.yml"
     threads: 1

@@ -10,9 +10,9 @@ rule mask_regions:
         rows="data/{dataset}/masks/{shard}.parquet",
         stats="data/{dataset}/masks/{shard}.json",
     log:
-        "logs/{dataset}/masks/{shard}.log",
+        "logs/data/{dataset}/masks/{shard}.log",
     benchmark:
-        "logs/{dataset}/masks/{shard}.tsv"
+        "logs/data/{dataset}/masks/{shard}.tsv"
     conda:
         "../../environment.yml"
     threads: 1

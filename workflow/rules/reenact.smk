@@ -7,9 +7,9 @@ rule choose_pairs:
         "results/{run}/pairs/{dataset}/cross.csv",
         "results/{run}/pairs/{dataset}/multiview.csv",
     log:
-        "logs/{run}/pairs/{dataset}.log",
+        "logs/results/{run}/pairs/{dataset}.log",
     benchmark:
-        "logs/{run}/pairs/{dataset}.tsv"
+        "logs/results/{run}/pairs/{dataset}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -32,9 +32,9 @@ rule reenact_pairs:
         frames="results/{run}/reenactments/{dataset}/{method}/{protocol}/frames.tar",
         index="results/{run}/reenactments/{dataset}/{method}/{protocol}/index.parquet",
     log:
-        "logs/{run}/reenact/{dataset}/{method}-{protocol}.log",
+        "logs/results/{run}/reenact/{dataset}/{method}-{protocol}.log",
     benchmark:
-        "logs/{run}/reenact/{dataset}/{method}-{protocol}.tsv"
+        "logs/results/{run}/reenact/{dataset}/{method}-{protocol}.tsv"
     conda:
         "../../environment.yml"
     resources:

@@ -1,14 +1,20 @@
-# Tables, figures, provenance and the page; the reference pools the seeds.
+# Tables, figures, provenance and the page.
 rule make_tables:
     input:
         scores=lambda wildcards: PLAN.scores(wildcards.run),
         shards=PLAN.stage_everywhere("shards"),
     output:
-        expand("results/{{run}}/tables/{name}", name=plan.TABLES),
+        csv=expand("results/{{run}}/tables/table{n}.csv", n=plan.TABLES),
+        md=report(
+            expand("results/{{run}}/tables/table{n}.md", n=plan.TABLES),
+            caption="../report/tables.rst",
+            category="Tables",
+        ),
+        tex=expand("results/{{run}}/tables/table{n}.tex", n=plan.TABLES),
     log:
-        "logs/{run}/tables.log",
+        "logs/results/{run}/tables.log",
     benchmark:
-        "logs/{run}/tables.tsv"
+        "logs/results/{run}/tables.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -26,3 +32,69 @@ rule make_tables:
         "python -m evaluation.tables --scores results/{wildcards.run}/scores --methods {params.methods:q}"
         " --label {params.label:q} --shards {params.shards} --train-on {params.train_on} --settings {params.settings:q}"
         " --output results/{wildcards.run}/tables --log {log}"
+
+
+rule draw_figures:
+    input:
+        shards=PLAN.tested_shards(),
+        pairs=lambda wildcards: PLAN.pairs(wildcards.run),
+        reenactments=lambda wildcards: PLAN.reenactments(wildcards.run),
+    output:
+        report(
+            expand("results/{{run}}/figures/figure{n}.png", n=plan.FIGURES),
+            caption="../report/figures.rst",
+            category="Figures",
+        ),
+    log:
+        "logs/results/{run}/figures.log",
+    benchmark:
+        "logs/results/{run}/figures.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        methods=PLAN.names(),
+        settings=PLAN.settings("evaluation", only=("figures",)),
+        label=RUN.label,
+        shards=PLAN.shard_folders(RUN.test_on),
+        pairs=lambda wildcards: PLAN.tested_folders("pairs", wildcards.run),
+        reenactments=lambda wildcards: PLAN.tested_folders(
+            "reenactments", wildcards.run
+        ),
+    message:
+        "Drawing Figures 1 and 3 to 6 ({wildcards.run})"
+    shell:
+        "python -m evaluation.figures --shards {params.shards} --pairs {params.pairs}"
+        " --reenactments {params.reenactments} --methods {params.methods:q} --label {params.label:q}"
+        " --settings {params.settings:q} --output results/{wildcards.run}/figures --log {log}"
+
+
+rule record_provenance:
+    input:
+        weights=lambda wildcards: PLAN.all_weights(wildcards.run),
+        shards=PLAN.stage_everywhere("shards"),
+        tables=rules.make_tables.output,
+        figures=rules.draw_figures.output,
+        health=rules.measure_health.output,
+    output:
+        "results/{run}/provenance.json",
+    log:
+        "logs/results/{run}/provenance.log",
+    benchmark:
+        "logs/results/{run}/provenance.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        config=settings.as_json(RUN),
+        shards=PLAN.shard_folders(RUN.datasets),
+        benchmarks=lambda wildcards: PLAN.benchmark_folders(wildcards.run),
+    message:
+        "Recording what {wildcards.run} was made of"
+    shell:
+        "python -m evaluation.provenance --run {wildcards.run} --config {params.config:q} --shards {params.shards}"
+        " --checkpoints {input.weights} --benchmarks {params.benchmarks} --output {output} --log {log}"

@@ -7,9 +7,9 @@ rule score_pairs:
     output:
         "results/{run}/scores/{dataset}/{method}/{protocol}.parquet",
     log:
-        "logs/{run}/score/{dataset}/{method}-{protocol}.log",
+        "logs/results/{run}/score/{dataset}/{method}-{protocol}.log",
     benchmark:
-        "logs/{run}/score/{dataset}/{method}-{protocol}.tsv"
+        "logs/results/{run}/score/{dataset}/{method}-{protocol}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -30,9 +30,9 @@ rule measure_health:
     output:
         "results/{run}/health.json",
     log:
-        "logs/{run}/health.log",
+        "logs/results/{run}/health.log",
     benchmark:
-        "logs/{run}/health.tsv"
+        "logs/results/{run}/health.tsv"
     conda:
         "../../environment.yml"
     threads: 1

@@ -12,9 +12,9 @@ rule write_shards:
         rows="data/{dataset}/shards/{shard}.parquet",
         index="data/{dataset}/shards/{shard}.json",
     log:
-        "logs/{dataset}/shards/{shard}.log",
+        "logs/data/{dataset}/shards/{shard}.log",
     benchmark:
-        "logs/{dataset}/shards/{shard}.tsv"
+        "logs/data/{dataset}/shards/{shard}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -41,9 +41,9 @@ rule account_for_clips:
             category="Data",
         ),
     log:
-        "logs/{run}/dataset/{dataset}.log",
+        "logs/results/{run}/dataset/{dataset}.log",
     benchmark:
-        "logs/{run}/dataset/{dataset}.tsv"
+        "logs/results/{run}/dataset/{dataset}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -54,3 +54,29 @@ rule account_for_clips:
     shell:
         "python -m preprocessing.account --dataset {wildcards.dataset} --sheet {input.sheet}"
         " --shards data/{wildcards.dataset}/shards --output {output.json} --log {log}"
+
+
+rule draw_samples:
+    input:
+        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        crop=lambda wildcards: PLAN.rows("crop", wildcards.dataset),
+    output:
+        report(
+            "results/{run}/dataset/{dataset}.png",
+            caption="../report/samples.rst",
+            category="Data",
+        ),
+    log:
+        "logs/results/{run}/samples/{dataset}.log",
+    benchmark:
+        "logs/results/{run}/samples/{dataset}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    message:
+        "Drawing samples of {wildcards.dataset}"
+    shell:
+        "python -m preprocessing.samples --shards data/{wildcards.dataset}/shards --crop {input.crop}"
+        " --output {output} --log {log}"

@@ -12,9 +12,9 @@ rule train_method:
             category="Training",
         ),
     log:
-        "logs/{run}/train/{method}.log",
+        "logs/results/{run}/train/{method}.log",
     benchmark:
-        "logs/{run}/train/{method}.tsv"
+        "logs/results/{run}/train/{method}.tsv"
     # The longest trainings first: the ablation's short ones fill the other core meanwhile.
     priority: lambda wildcards: RUN.training_of(wildcards.method).iterations
     conda:

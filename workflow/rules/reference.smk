@@ -1,0 +1,144 @@
+# The committed results: the run and its other seeds pooled; of input frames only those that may be shown.
+rule pool_tables:
+    input:
+        scores=[path for run in RUN.reference_runs() for path in PLAN.scores(run)],
+        shards=PLAN.stage_everywhere("shards"),
+    output:
+        PLAN.tables("reference"),
+    log:
+        "logs/results/reference/tables.log",
+    benchmark:
+        "logs/results/reference/tables.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        scores=[f"results/{run}/scores" for run in RUN.reference_runs()],
+        methods=PLAN.names(),
+        settings=PLAN.settings("evaluation", only=("bootstrap_samples",)),
+        label=RUN.label,
+        shards=PLAN.shard_folders(RUN.datasets),
+        train_on=RUN.train_on,
+    message:
+        "Writing Tables 1 to 5, seeds pooled"
+    shell:
+        "python -m evaluation.tables --scores {params.scores} --methods {params.methods:q} --label {params.label:q}"
+        " --shards {params.shards} --train-on {params.train_on} --settings {params.settings:q}"
+        " --output results/reference/tables --log {log}"
+
+
+rule pool_figures:
+    input:
+        shards=PLAN.tested_shards(),
+        pairs=PLAN.pairs(RUN.run),
+        reenactments=PLAN.reenactments(RUN.run),
+    output:
+        PLAN.figures("reference"),
+    log:
+        "logs/results/reference/figures.log",
+    benchmark:
+        "logs/results/reference/figures.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        methods=PLAN.names(),
+        settings=PLAN.settings("evaluation", only=("figures",)),
+        label=RUN.label,
+        shards=PLAN.shard_folders(RUN.test_on),
+        pairs=PLAN.tested_folders("pairs", RUN.run),
+        reenactments=PLAN.tested_folders("reenactments", RUN.run),
+        shown=PLAN.shown_clips(),
+        credit=RUN.reference.credit,
+    message:
+        "Drawing Figures 1 and 3 to 6 of clips that may be shown"
+    shell:
+        "python -m evaluation.figures --shards {params.shards} --pairs {params.pairs}"
+        " --reenactments {params.reenactments} --methods {params.methods:q} --label {params.label:q} {params.shown}"
+        " --credit {params.credit:q} --settings {params.settings:q} --output results/reference/figures --log {log}"
+
+
+rule pool_health:
+    input:
+        shards=PLAN.tested_shards(),
+        weights=[
+            path
+            for run in RUN.reference_runs()
+            for path in PLAN.weights(run, PLAN.main_method)
+        ],
+    output:
+        "results/reference/health.json",
+    log:
+        "logs/results/reference/health.log",
+    benchmark:
+        "logs/results/reference/health.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2500,
+    params:
+        shards=PLAN.shard_folders(RUN.test_on),
+    message:
+        "Measuring whether motion transfers and identity stays, seeds pooled"
+    shell:
+        "python -m evaluation.health --shards {params.shards} --checkpoint {input.weights} --output {output} --log {log}"
+
+
+rule pool_samples:
+    input:
+        shards=PLAN.stage_everywhere("shards"),
+        crop=[path for dataset in RUN.datasets for path in PLAN.rows("crop", dataset)],
+    output:
+        "results/reference/contact_sheet.png",
+    log:
+        "logs/results/reference/samples.log",
+    benchmark:
+        "logs/results/reference/samples.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        shards=PLAN.shard_folders(RUN.datasets),
+        shown=PLAN.shown_clips(),
+    message:
+        "Drawing the contact sheet of clips that may be shown"
+    shell:
+        "python -m preprocessing.samples --shards {params.shards} --crop {input.crop} {params.shown}"
+        " --output {output} --log {log}"
+
+
+rule pool_provenance:
+    input:
+        weights=[path for run in RUN.reference_runs() for path in PLAN.all_weights(run)],
+        shards=PLAN.stage_everywhere("shards"),
+        tables=rules.pool_tables.output,
+        figures=rules.pool_figures.output,
+        health=rules.pool_health.output,
+    output:
+        "results/reference/provenance.json",
+    log:
+        "logs/results/reference/provenance.log",
+    benchmark:
+        "logs/results/reference/provenance.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        config=settings.as_json(RUN),
+        shards=PLAN.shard_folders(RUN.datasets),
+        benchmarks=[f"logs/results/{run}" for run in RUN.reference_runs()]
+        + [f"logs/data/{dataset}" for dataset in RUN.datasets],
+    message:
+        "Recording what the reference was made of"
+    shell:
+        "python -m evaluation.provenance --run reference --config {params.config:q} --shards {params.shards}"
+        " --checkpoints {input.weights} --benchmarks {params.benchmarks} --output {output} --log {log}"
