@@ -235,7 +235,7 @@ def figure1(material: list[Material], settings: FigureSettings, label: str) -> I
     if not pages:
         return notice("This run has no multi-view pairs to show: they need two people.")
     page = beside(pages[:2], settings.cell // 6)
-    caption = f"One-shot multi-view reenactment: the source's identity, the driver's expression, a free camera ({label})."
+    caption = f"One-shot multi-view reenactment: source identity, driver's expression, free camera ({label})."
     return stacked([page, footer(caption, page.width, max(14, settings.cell // 11))])
 
 
