@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     reader = ShardReader(arguments.shards, verify=False)
-    rows = [row for path in sorted(arguments.shards.glob("*.parquet")) for row in read_rows(path, Row)]
+    rows = [row for path in sorted(arguments.shards.glob("[!.]*.parquet")) for row in read_rows(path, Row)]
     value = account(read_sheet(arguments.sheet), rows, reader.samples)
     with atomic(arguments.output.with_suffix(".html")) as temporary:
         temporary.write_text(page(arguments.dataset, value), encoding="utf-8")

@@ -49,7 +49,8 @@ def angles(camera: np.ndarray) -> np.ndarray:
     """(yaw, pitch, roll) in radians of the camera about the face, for labels [..., 25] → [..., 3].
 
     The rotation is yaw about the world's y, then pitch about x, then roll about the viewing axis; the frontal
-    camera is (0, 0, 0). Yaw is positive when the camera stands on the world's +x, pitch when it stands above.
+    camera is (0, 0, 0). Yaw is positive when the camera stands on the world's +x, pitch when it stands above, roll
+    when the face leans to the image's right.
     """
     cam2world, _ = split_label(camera)
     backward = -cam2world[..., :3, 2]

@@ -43,7 +43,7 @@ class ShardReader:
         self._where: dict[str, Path] = {}
         self._open: dict[Path, TarFile] = {}
         for folder in map(Path, folders):
-            indices = sorted(folder.glob("*.json"))
+            indices = sorted(folder.glob("[!.]*.json"))
             if not indices:
                 raise InputError(f"{folder} holds no shards (no index *.json); run preprocessing.shards first.")
             for index in indices:
@@ -64,7 +64,8 @@ class ShardReader:
         for entry in entries:
             sample = Sample(**entry, shard=path.stem, dataset=path.parent.parent.name)
             if sample.key in self._where:
-                raise InputError(f"Sample '{sample.key}' is in both {self._where[sample.key]} and {tar}.")
+                both = f"{self._where[sample.key]} and {tar}"
+                raise InputError(f"Sample '{sample.key}' is in both {both}; delete what an older run left.")
             self._where[sample.key] = tar
             self.samples.append(sample)
 

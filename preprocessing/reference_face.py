@@ -26,6 +26,9 @@ CANTHI = (33, 263)
 FOREHEAD, CHIN = 10, 152
 """Topmost and lowest point of the face's outline."""
 
+LOPSIDED = 0.2
+"""Largest distance of a mirrored point from its partner, in units of the shape's root-mean-square size."""
+
 CANTHI_DISTANCE = 0.90
 """Distance of the outer canthi in decimetres."""
 
@@ -109,7 +112,8 @@ def _symmetric(shape: np.ndarray) -> np.ndarray:
         distance = np.linalg.norm(mirrored[:, None] - shape[None], axis=-1)
         _, pairs = linear_sum_assignment(distance + distance.T)
         mirrored = procrustes(mirrored, shape[pairs])(mirrored)
-    if not np.array_equal(pairs[pairs], np.arange(len(shape))):
+    apart = float(np.linalg.norm(mirrored - shape[pairs], axis=1).max())
+    if apart > LOPSIDED or not np.array_equal(pairs[pairs], np.arange(len(shape))):
         raise InputError("The mean face is too lopsided to pair its left and right points; use more frontal videos.")
     mean = (shape + mirrored[pairs]) / 2
     axis = mean[CANTHI[1]] - mean[CANTHI[0]]

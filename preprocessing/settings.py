@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from preprocessing.cli import Block
 
@@ -15,7 +15,7 @@ class SourceSettings(Block):
         description="embedded: four clips of three people out of registry packages; folder: the user's own videos"
     )
     path: Path | None = Field(default=None, description="the folder of videos (kind: folder only)")
-    frames: dict[str, int] = Field(
+    frames: dict[str, PositiveInt] = Field(
         default_factory=dict,
         description="use only the first so many frames of these clips; empty: whole clips (kind: embedded only)",
     )

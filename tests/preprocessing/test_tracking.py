@@ -1,0 +1,73 @@
+"""Following one face through synthetic frames."""
+
+import numpy as np
+import pytest
+
+from preprocessing.tracking import ZERO, follow, pick
+
+
+class Detector:
+    """Answers from a table by the frame's number, which its first pixel holds; counts its calls."""
+
+    def __init__(self, boxes: dict[int, list[tuple[float, float, float, float]]]) -> None:
+        self.boxes, self.calls = boxes, []
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        index = int(frame[0, 0, 0])
+        self.calls.append(index)
+        return np.array(self.boxes.get(index, []), float).reshape(-1, 4)
+
+
+def frames(count: int):
+    for index in range(count):
+        yield index, np.full((120, 160, 3), index, np.uint8)
+
+
+def nothing(_: np.ndarray) -> None:
+    return None
+
+
+def moving(index: int) -> tuple[float, float, float, float]:
+    return (10.0 + index, 20.0, 50.0 + index, 60.0)
+
+
+def test_boxes_between_samples_are_interpolated():
+    detector = Detector({i: [moving(i)] for i in range(41)})
+    track = follow(frames(41), detector, nothing, every=5)
+    assert detector.calls == list(range(0, 41, 5))
+    assert track.boxes == pytest.approx(np.array([moving(i) for i in range(41)]))
+
+
+def test_frames_after_the_last_sample_are_looked_at():
+    track = follow(frames(13), Detector({i: [moving(i)] for i in range(13)}), nothing, every=5)
+    assert track.boxes == pytest.approx(np.array([moving(i) for i in range(13)]))
+
+
+def test_appearing_and_vanishing_are_found_to_the_frame():
+    track = follow(frames(40), Detector({i: [moving(i)] for i in range(12, 28)}), nothing, every=5)
+    seen = np.flatnonzero(track.boxes.any(axis=1))
+    assert list(seen) == list(range(12, 28))
+
+
+def test_a_jump_is_found_to_the_frame():
+    there = (100.0, 20.0, 140.0, 60.0)
+    boxes = {i: [moving(0)] for i in range(13)} | {i: [there] for i in range(13, 30)}
+    track = follow(frames(30), Detector(boxes), nothing, every=5)
+    assert tuple(track.boxes[12]) == moving(0)
+    assert tuple(track.boxes[13]) == there
+
+
+def test_the_same_face_is_followed_even_when_a_larger_one_comes():
+    mine, larger = (10.0, 10.0, 50.0, 50.0), (80.0, 10.0, 150.0, 90.0)
+    boxes = {i: [mine] if i < 10 else [larger, mine] for i in range(30)}
+    track = follow(frames(30), Detector(boxes), nothing, every=5)
+    assert np.all(track.boxes == mine)
+    assert pick(np.array([mine, larger]), ZERO) == larger
+    assert pick(np.array([larger]), mine) == larger  # mine is gone: the largest
+    assert pick(np.empty((0, 4)), mine) == ZERO
+
+
+def test_no_frames_give_an_empty_track():
+    track = follow(iter([]), Detector({}), nothing, every=5)
+    assert track.boxes.shape == (0, 4)
+    assert track.fits.shape == (0, 4)

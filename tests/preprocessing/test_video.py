@@ -1,0 +1,157 @@
+"""Decoding in a watched child: frames as they are, and every kind of failure as a reason."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from preprocessing.reasons import Dropped
+from preprocessing.settings import DecodeSettings
+from preprocessing.video import frames, scan
+
+
+def reason(call) -> Dropped:
+    with pytest.raises(Dropped) as dropped:
+        call()
+    return dropped.value
+
+
+def test_scan_tells_what_a_video_is(tmp_path: Path, make_video):
+    info = scan(make_video(tmp_path / "a.mp4", frames=30, size="96x64", rate=30))
+    assert (info.width, info.height, info.fps, info.frames, info.decoder) == (96, 64, 30.0, 30, "decord")
+
+
+def test_frames_come_in_order_and_spans_choose(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4", frames=20)
+    whole = dict(frames(path))
+    assert list(whole) == list(range(20))
+    assert whole[0].shape == (48, 64, 3)
+    assert whole[0].dtype == np.uint8
+    some = dict(frames(path, spans=[(2, 4), (7, 8), (18, 99)]))
+    assert list(some) == [2, 3, 7, 18, 19]
+    assert all(np.array_equal(some[index], whole[index]) for index in some)
+
+
+def test_leaving_early_ends_the_child(tmp_path: Path, make_video):
+    stream = frames(make_video(tmp_path / "a.mp4", frames=50))
+    assert next(stream)[0] == 0
+    stream.close()
+
+
+@pytest.mark.parametrize("name", ["-dash.mp4", "with space.mp4", "ünïcode.mp4", "quo'te.mp4"])
+def test_odd_names(tmp_path: Path, make_video, monkeypatch: pytest.MonkeyPatch, name: str):
+    plain = make_video(tmp_path / "plain.mp4", frames=5)
+    plain.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert scan(name).frames == 5
+
+
+def test_rotation_is_applied(tmp_path: Path, make_video):
+    upright = make_video(tmp_path / "a.mp4", frames=3, size="96x64")
+    import subprocess
+
+    import imageio_ffmpeg
+
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-display_rotation", "90", "-i", str(upright), "-c", "copy"]
+    subprocess.run([*command, str(tmp_path / "b.mp4")], check=True)
+    info = scan(tmp_path / "b.mp4")
+    assert (info.width, info.height) == (64, 96)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"", "empty-file"), (b"this is text, not a video\n", "corrupt"), (bytes(range(256)) * 400, "corrupt")],
+)
+def test_what_is_no_video_is_dropped(tmp_path: Path, content: bytes, expected: str):
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(content)
+    assert reason(lambda: scan(path)).reason == expected
+    assert reason(lambda: list(frames(path))).reason == expected
+
+
+def test_a_missing_file_is_dropped(tmp_path: Path):
+    assert reason(lambda: scan(tmp_path / "gone.mp4")).reason == "missing"
+
+
+def test_sound_without_picture_is_corrupt_with_the_same_words_every_time(tmp_path: Path):
+    import subprocess
+
+    import imageio_ffmpeg
+
+    path = tmp_path / "sound.m4v"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", str(path)]
+    subprocess.run(command, check=True)
+    first, second = reason(lambda: scan(path)), reason(lambda: scan(path))
+    assert first.reason == "corrupt"
+    assert first.detail == second.detail
+    assert str(tmp_path) not in first.detail
+
+
+def test_truncated_files_are_dropped(tmp_path: Path, make_video):
+    whole = make_video(tmp_path / "a.mp4", frames=100, size="320x240").read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole[: len(whole) // 2])  # the table of frames is at the end
+    assert reason(lambda: scan(cut)).reason == "corrupt"
+    whole = make_video(tmp_path / "b.mp4", 100, "320x240", options=("-movflags", "+faststart")).read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])  # the table is there, half of the frames are not
+    assert reason(lambda: scan(cut)).reason == "damaged"
+
+
+def test_damage_has_a_limit_and_reads_the_same_every_time(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4", 100, "320x240", options=("-movflags", "+faststart"))
+    data = bytearray(path.read_bytes())
+    start = len(data) * 3 // 4
+    data[start : start + 2000] = np.random.default_rng(1).bytes(2000)
+    path.write_bytes(data)
+    assert reason(lambda: scan(path, DecodeSettings(max_damaged=0))).reason == "damaged"
+    generous = DecodeSettings(max_damaged=0.9)
+    infos = [scan(path, generous) for _ in range(3)]
+    assert len(set(infos)) == 1
+    assert infos[0].decoder == "opencv"
+    assert 0 < infos[0].frames < 100
+    runs = [b"".join(frame.tobytes() for _, frame in frames(path, decoder="opencv")) for _ in range(2)]
+    assert runs[0] == runs[1]
+
+
+def test_both_decoders_give_nearly_the_same_picture(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4", frames=5)
+    pairs = zip(frames(path), frames(path, decoder="opencv"), strict=True)
+    assert all(a[0] == b[0] and np.abs(a[1].astype(int) - b[1]).mean() < 3 for a, b in pairs)
+
+
+def test_endless_videos_are_dropped(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4", frames=20)
+    assert reason(lambda: scan(path, DecodeSettings(max_frames=19))).reason == "endless"
+    assert scan(path, DecodeSettings(max_frames=20)).frames == 20
+
+
+def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
+    """Replace the child by a shell script."""
+    fake = tmp_path / "python"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"something")
+    return video
+
+
+def test_a_silent_decoder_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    video = interpreter(tmp_path, monkeypatch, "exec sleep 60")
+    limits = DecodeSettings(stall_seconds=0.2, wall_seconds=0.5)
+    assert reason(lambda: list(frames(video, limits))).reason == "timeout"
+    assert reason(lambda: scan(video, limits)).reason == "timeout"
+
+
+def test_a_trickling_decoder_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    video = interpreter(tmp_path, monkeypatch, "while :; do printf x; sleep 0.05; done")
+    dropped = reason(lambda: list(frames(video, DecodeSettings(stall_seconds=5, wall_seconds=0.4))))
+    assert dropped.reason == "timeout"
+    assert "more than" in dropped.detail
+
+
+def test_a_dying_decoder_is_corrupt_and_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    video = interpreter(tmp_path, monkeypatch, "kill -ABRT $$")
+    dropped = reason(lambda: scan(video))
+    assert (dropped.reason, dropped.detail) == ("corrupt", "the decoder ended with signal 6")
