@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from evaluation.metrics.faces import FaceReader
-from evaluation.protocol import TEST, cross_pairs
+from evaluation.protocol import TEST, cross_pairs, first_samples
 from model.animator import Animator, Source
 from model.checkpoints import load_weights
 from model.data import FrameStore
@@ -106,10 +106,9 @@ class Examiner:
         """The driver's own mouth opening."""
         return float(self.store.clips[frame[0]].opening[frame[1]])
 
-    def self_tests(self, person: str, frames: Sequence[Frame]) -> None:
-        """Self-reenactment of one clip: gain over the copy, correlations, shuffle and swap tests, spread of codes."""
-        start, drivers = frames[0], frames[1:]
-        source, motion = self.source(start), self.motion(frames)[1:]
+    def self_tests(self, person: str, start: Frame, drivers: Sequence[Frame]) -> None:
+        """Self-reenactment of one clip from its frame ``start``: gain over the copy, correlations, shuffle and swap."""
+        source, motion = self.source(start), self.motion(drivers)
         labels, targets, masks = self.store.labels(drivers), self.store.images(drivers), self.store.masks(drivers)
         copied = self.store.images([start])[0]
         outputs = self.animator.drive(source, motion, labels)
@@ -200,16 +199,19 @@ def examine(checkpoint: Path, shards: Path, seen: Observations) -> None:
     model, _ = load_weights(checkpoint)
     reader = ShardReader(shards)
     samples = [s for s in reader.samples if s.split == TEST]
-    store = FrameStore(reader, samples, model.settings)
+    sources = first_samples(reader.samples)
+    keys = {s.key for s in samples} | {sources[s.clip].key for s in samples}
+    store = FrameStore(reader, [s for s in reader.samples if s.key in keys], model.settings)
     examiner = Examiner(Animator(model), store, seen)
     codes = {}
     for clip in progress(sorted({s.clip for s in samples}), "clips"):
         group = [s for s in samples if s.clip == clip]
-        frames = [(s.key, i) for s in group for i in range(s.frames)]
+        start = (sources[clip].key, 0)
+        frames = [(s.key, i) for s in group for i in range(s.frames) if (s.key, i) != start]
         chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, FRAMES_PER_CLIP).round().astype(int))]
         if len(chosen) < 2:
             continue
-        examiner.self_tests(group[0].person, chosen)
+        examiner.self_tests(group[0].person, start, chosen)
         codes[clip] = examiner.motion(chosen).numpy()
     if codes:
         seen.spread.extend(code_spread(codes))

@@ -26,18 +26,32 @@ FEW_CLIPS = 10
 BLOCK = 25
 
 
-def self_pairs(samples: Sequence[Sample], settings: ProtocolSettings) -> list[dict[str, object]]:
-    """The first held-out frame of each test clip against ``self_frames_per_clip`` of its others, evenly spread."""
+def first_samples(samples: Sequence[Sample]) -> dict[str, Sample]:
+    """Each clip's first sample, of whatever split: its frame 0 is the clip's first frame.
+
+    Where time is held out (known people), that frame lies in the training part; the driving frames never do.
+    """
+    first: dict[str, Sample] = {}
+    for sample in sorted(samples, key=lambda s: s.key):
+        first.setdefault(sample.clip, sample)
+    return first
+
+
+def self_pairs(
+    samples: Sequence[Sample], first: dict[str, Sample], settings: ProtocolSettings
+) -> list[dict[str, object]]:
+    """Each clip's first frame against ``self_frames_per_clip`` of its other held-out frames, evenly spread."""
     rows: list[dict[str, object]] = []
     by_clip: dict[str, list[Sample]] = {}
     for sample in samples:
         by_clip.setdefault(sample.clip, []).append(sample)
-    for group in by_clip.values():
-        frames = [(sample, index) for sample in group for index in range(sample.frames)][1:]
+    for clip, group in by_clip.items():
+        source = first[clip]
+        frames = [(s, index) for s in group for index in range(s.frames) if (s.key, index) != (source.key, 0)]
         count = min(settings.self_frames_per_clip, len(frames))
         for position in np.linspace(0, len(frames) - 1, count).round().astype(int) if count else []:
             sample, index = frames[position]
-            rows.append(_row(group[0], 0, sample, index))
+            rows.append(_row(source, 0, sample, index))
     return rows
 
 
@@ -91,10 +105,11 @@ def all_pairs(samples: Sequence[Sample], settings: ProtocolSettings) -> dict[str
     """The pair lists of all protocols for one dataset's samples; the unseen clips' pairs follow the test clips'."""
     test = [s for s in samples if s.split == TEST and s.frames]
     unseen = [s for s in samples if s.split == UNSEEN and s.frames]
+    first = first_samples(samples)
     cross = cross_pairs(test, test, settings.cross_pairs, settings.seed)
     cross_unseen = cross_pairs(unseen, test, settings.cross_pairs // 5 if unseen else 0, settings.seed + 1)
     lists = {
-        "self": self_pairs(test, settings) + self_pairs(unseen, settings),
+        "self": self_pairs(test, first, settings) + self_pairs(unseen, first, settings),
         "cross": cross + cross_unseen,
         "multiview": multiview_rows(cross, settings.multiview_pairs),
     }

@@ -95,9 +95,11 @@ def main(arguments: argparse.Namespace) -> None:
     else:
         model, _ = load_weights(arguments.checkpoint)
         settings = model.settings
-    # Only these clips' landmarks are needed, but all their held-out frames: the driver's reference is one of them.
+    # Of these clips all held-out frames: the driver's reference is one of them.
     clips = set(pairs["source_clip"]) | set(pairs["driver_clip"])
-    store = FrameStore(reader, [s for s in reader.samples if s.split != "train" and s.clip in clips], settings)
+    sources = set(pairs["source_key"])
+    held_out = [s for s in reader.samples if s.key in sources or (s.split != "train" and s.clip in clips)]
+    store = FrameStore(reader, held_out, settings)
     frames = copies(pairs, store) if arguments.checkpoint is None else drive(pairs, store, Animator(model))
     write_frames(frames, arguments.output)
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class _OrthonormalRows(torch.autograd.Function):
@@ -49,6 +50,17 @@ def orthonormal_rows(matrices: Float[Tensor, "batch rows columns"]) -> Float[Ten
     return _OrthonormalRows.apply(matrices)
 
 
+def smooth_noise(count: int, channels: int, height: int, width: int) -> Float[Tensor, "count channels height width"]:
+    """Gaussian noise of unit variance per value, a quarter of it fine, the rest smooth over about four texels.
+
+    White noise as initial bases shows in the renderings as a weave until training has smoothed every texel.
+    """
+    coarse = torch.randn(count, channels, max(2, height // 4), max(2, width // 4))
+    smooth = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=False)
+    fine = torch.randn(count, channels, height, width)
+    return 0.97 * smooth / smooth.std().clamp_min(1e-6) + 0.25 * fine
+
+
 class PlaneDictionary(nn.Module):
     """N learnable plane bases, kept orthonormal, combined by coefficient maps.
 
@@ -73,7 +85,8 @@ class PlaneDictionary(nn.Module):
             raise ValueError(f"{num_bases} bases cannot be orthonormal in {limit} dimensions")
         self.orthogonality = orthogonality
         self.gain = math.sqrt(limit)
-        self.weight = nn.Parameter(torch.randn(num_bases, channels, height, width))
+        self.weight = nn.Parameter(smooth_noise(num_bases, channels, height, width))
+        self.retract()
 
     def bases(self) -> Float[Tensor, "bases channels height width"]:
         """The orthonormal bases, before the gain; differentiable in ``weight``."""
@@ -106,8 +119,13 @@ class PlaneDictionary(nn.Module):
 
     @torch.no_grad()
     def retract(self) -> None:
-        """Replace the parameter by the bases it stands for, times the gain: the function is unchanged, its scale stays.
+        """Replace the parameter by the bases it stands for, times the gain; the function does not change.
 
-        The optimiser's steps let the parameters' norm grow, which slows learning, as in weight normalisation.
+        Done after every optimiser step (projected gradient descent on the orthonormal frames), this makes
+        :meth:`retracted` exact, so that a step needs no QR in its forward and backward pass.
         """
         self.weight.copy_(self.bases() * self.gain)
+
+    def retracted(self) -> Float[Tensor, "bases channels height width"]:
+        """The bases as the parameter holds them right after :meth:`retract`; differentiable, without a QR."""
+        return self.weight / self.gain

@@ -45,6 +45,25 @@ class PlaneGenerator(nn.Module):
         return F.interpolate(maps, (self.plane_resolution, self.plane_resolution), mode="bilinear", align_corners=False)
 
 
+HEAD_CENTRE, HEAD_RADII = (0.0, 0.02, 0.05), (0.21, 0.30, 0.25)
+"""A head in world units, seen by no one in particular: where density starts."""
+
+
+def ellipsoid(channels: int, side: int, box_side: float) -> Float[Tensor, "planes side side"]:
+    """Initial canonical planes [3·channels, side, side] whose first channels sum to 1 − |(x − c)/r|², the rest is noise.
+
+    A quadratic form without mixed terms is a sum over planes, so a tri-plane holds it exactly: x² + y² in (x, y), z² in
+    the others. Without it, training from nearly frontal views begins with a billboard.
+    """
+    axis = ((torch.arange(side) + 0.5) / side - 0.5) * box_side
+    x, y, z = (((axis - c) / r).square() for c, r in zip(HEAD_CENTRE, HEAD_RADII, strict=True))
+    planes = 0.05 * torch.randn(3, channels, side, side)
+    planes[0, 0] = 1 - y[:, None] - x[None, :]
+    planes[1, 0] = -z[:, None] / 2
+    planes[2, 0] = -z[None, :] / 2
+    return planes.flatten(0, 1)
+
+
 class PlaneDict(nn.Module):
     """P = P_c + G_id(ω_id of the source) + PlaneDict(G_m(ω_m of the driver); B), Eqs. 1–4.
 
@@ -60,7 +79,7 @@ class PlaneDict(nn.Module):
         self.encoder = ResNet10(settings.encoder, 3, settings.identity_dim + (0 if own else settings.motion_dim))
         if settings.motion_encoder is not None:
             self.motion_encoder = ResNet10(settings.motion_encoder, 1, settings.motion_dim)
-        self.canonical = nn.Parameter(0.1 * torch.randn(channels, side, side))
+        self.canonical = nn.Parameter(ellipsoid(settings.plane_channels, side, settings.render.box_side))
         self.identity_generator = PlaneGenerator(settings.identity_generator, settings.identity_dim, channels, side)
         with_dictionary = settings.motion == "dictionary"
         self.motion_generator = PlaneGenerator(
@@ -74,6 +93,17 @@ class PlaneDict(nn.Module):
             settings.render.feature_channels,
             direction_channels=3 if settings.render.view_direction else 0,
         )
+        with torch.no_grad():
+            # The first channel carries the ellipsoid's density, so that rendering starts from a head-sized blob.
+            self.decoder.fc1.weight[0].zero_()
+            self.decoder.fc1.weight[0, 0] = 4 / self.decoder.fc1.weight_gain
+            self.decoder.fc2.weight[0, 0] = 6 / self.decoder.fc2.weight_gain
+            self.decoder.fc2.bias[0] = -4
+            # Deformations begin small beside it.
+            for block in self.identity_generator.network.children():
+                block.get_parameter("torgb.weight").mul_(0.1)
+            for block in self.motion_generator.network.children():
+                block.get_parameter("torgb.weight").mul_(0.3)
         if settings.superresolution:
             self.superresolution = SuperResolution(
                 settings.render.feature_channels,
@@ -102,7 +132,7 @@ class PlaneDict(nn.Module):
         return self.identity_generator(identity)
 
     def bases(self) -> Tensor | None:
-        """The dictionary's orthonormal bases, to be computed once per optimiser step; None without a dictionary."""
+        """The dictionary's orthonormal bases, computed once for many frames; None without a dictionary."""
         return self.dictionary.bases() if self.settings.motion == "dictionary" else None
 
     def motion_planes(

@@ -132,9 +132,6 @@ class TrainingSettings(Block):
     dis_ramp: float = Field(0.1, gt=0, le=1, description="share of the training over which L_dis grows to its weight")
     stratified_drivers: float = Field(0.0, ge=0, le=1, description="share of drivers drawn evenly over mouth opening")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is exported")
-    retract_every: int = Field(
-        10, ge=1, description="steps between replacing the bases' parameters by the bases themselves"
-    )
     checkpoint_every: int = Field(5_000, ge=1, description="steps between checkpoints; two are kept")
     log_every: int = Field(50, ge=1, description="steps between rows of the curves")
     cache_frames: bool = Field(False, description="keep the decoded frames in memory (small datasets)")

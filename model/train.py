@@ -110,7 +110,8 @@ class Trainer:
         motion = self.model.motion_code(batch.drivers)
         if batch.neutrals is not None:
             motion = motion - self.model.motion_code(batch.neutrals)
-        motion_planes = self.model.motion_planes(motion)
+        bases = self.model.dictionary.retracted() if self.model.settings.motion == "dictionary" else None
+        motion_planes = self.model.motion_planes(motion, bases)
         repeated = identity.repeat_interleave(s.drivers, 0)
         identity_planes = self.model.identity_planes(identity).repeat_interleave(s.drivers, 0)
         planes = self.model.planes(identity_planes, motion_planes)
@@ -160,7 +161,7 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
         self.step += 1
-        if self.model.settings.motion == "dictionary" and self.step % s.retract_every == 0:
+        if self.model.settings.motion == "dictionary":
             self.model.dictionary.retract()
         self.average()
         return figures
@@ -212,7 +213,7 @@ def train(trainer: Trainer, directory: Path, curves: Path, title: str) -> None:
     """Run ``trainer`` to its last iteration, with checkpoints and curves on the way."""
     settings = trainer.settings
     state = latest_state(directory)
-    if state is not None and state["origin"] != trainer.origin:
+    if state is not None and state.get("origin") != trainer.origin:
         log.info("the checkpoints here belong to other settings or data: starting anew")
         forget_states(directory)
     elif state is not None:

@@ -21,13 +21,19 @@ SAMPLES = [
 ]
 
 
-def test_self_pairs_start_at_the_clips_first_held_out_frame():
+def test_self_pairs_start_at_the_clips_first_frame_and_drive_with_held_out_ones():
     pairs = all_pairs(SAMPLES, SETTINGS)["self"]
     seen = pairs[~pairs["unseen"]]
     assert (seen["source_clip"] == seen["driver_clip"]).all()
     assert set(zip(seen["source_key"], seen["source_frame"], strict=True)) == {("a_00", 0), ("b_00", 0)}
     assert seen.groupby("driver_clip").size().to_dict() == {"a": 5, "b": 5}
     assert not ((seen["driver_key"] == seen["source_key"]) & (seen["driver_frame"] == 0)).any()
+
+
+def test_where_time_is_held_out_the_source_may_be_a_training_frame_but_no_driver_is():
+    samples = [sample("a_00", "a", "ann", "train"), sample("a_01", "a", "ann"), sample("a_02", "a", "ann", "train")]
+    pairs = all_pairs(samples, SETTINGS)["self"]
+    assert set(pairs["source_key"]) == {"a_00"} and set(pairs["driver_key"]) == {"a_01"}
 
 
 def test_cross_pairs_join_different_people_and_never_training_clips():
@@ -66,5 +72,5 @@ def test_pairs_are_the_same_every_time():
 def test_command_writes_lists_that_read_back(synthetic_shards, tmp_path):
     main(parser().parse_args(["--shards", str(synthetic_shards), "--output", str(tmp_path)]))
     pairs = read_pairs(tmp_path / "self.csv")
-    assert set(pairs["source_key"]) == {"ann_01", "bob_01"} and not pairs["unseen"].any()
+    assert set(pairs["source_key"]) == {"ann_00", "bob_00"} and not pairs["unseen"].any()
     assert len(read_pairs(tmp_path / "multiview.csv")) % 25 == 0

@@ -1,0 +1,127 @@
+"""The camera is recovered from landmarks that a known camera made."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from preprocessing.cameras import OPENCV_TO_WORLD, angles, flip_camera, from_pose, intrinsics, label, project, split_label
+from preprocessing.faces import FaceTrack, find_faces, looks_at_face, main, solve_camera, world_scale
+from preprocessing.reasons import Dropped
+from preprocessing.reference_face import reference_world
+from preprocessing.settings import CropSettings, FacesSettings
+from preprocessing.tubefile import TubeWindow
+
+SIZE = 256
+
+
+def known(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, centre: tuple[float, float, float] = (0, 0, 2.7)):
+    """A label whose camera sees the face turned by these Euler angles (degrees)."""
+    turn = Rotation.from_euler("yxz", [yaw, pitch, roll], degrees=True).as_matrix()
+    rotation = OPENCV_TO_WORLD @ turn
+    return label(from_pose(rotation, OPENCV_TO_WORLD @ -np.array(centre)), intrinsics())
+
+
+def seen(camera: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """Landmarks [478, 3] that the camera would see of the reference face."""
+    image = project(reference_world() * scale, camera) * SIZE
+    return np.concatenate([image, np.zeros((478, 1))], 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("pose", [(0, 0, 0), (35, 0, 0), (-50, 10, 5), (0, 25, 0), (10, -20, -30)])
+@pytest.mark.parametrize("centre", [(0, 0, 2.7), (0.1, -0.08, 2.0), (-0.15, 0.05, 3.9)])
+def test_all_six_degrees_of_freedom_are_recovered(pose, centre):
+    camera = known(*pose, centre=centre)
+    found, error = solve_camera(seen(camera), intrinsics(), SIZE)
+    assert error < 0.01
+    assert np.allclose(found, camera, atol=2e-3)
+
+
+def test_a_frontal_face_has_no_yaw():
+    found, _ = solve_camera(seen(known()), intrinsics(), SIZE)
+    assert np.allclose(angles(found), 0, atol=1e-3)
+
+
+def test_flipped_landmarks_give_the_flipped_camera():
+    camera = known(25, 8, 10)
+    face = reference_world()
+    partner = np.linalg.norm(face[:, None] * (-1, 1, 1) - face[None], axis=-1).argmin(1)
+    mirrored = seen(camera)[partner] * (-1, 1, 1) + (SIZE, 0, 0)
+    found, _ = solve_camera(mirrored, intrinsics(), SIZE)
+    assert np.allclose(found, flip_camera(camera), atol=5e-3)
+
+
+def test_the_windows_own_intrinsics_are_used():
+    camera = known(20)
+    shifted = camera.copy()
+    shifted[[16, 20]], shifted[18], shifted[21] = 5.5, 0.4, 0.55
+    found, _ = solve_camera(seen(shifted), shifted[16:].reshape(3, 3), SIZE)
+    assert np.allclose(found, shifted, atol=2e-3)
+
+
+def test_noise_costs_little():
+    rng = np.random.default_rng(0)
+    camera = known(15, -5, 3)
+    noisy = seen(camera) + rng.normal(size=(478, 3)).astype(np.float32)
+    found, error = solve_camera(noisy, intrinsics(), SIZE)
+    assert np.abs(np.degrees(angles(found) - angles(camera))).max() < 1
+    assert 0.5 < error < 2
+
+
+def test_the_world_scale_puts_the_median_camera_at_the_radius():
+    cameras = np.stack([known(centre=(0, 0, z)) for z in (2.0, 2.5, 3.9)])
+    scale = world_scale(cameras, 2.7)
+    assert scale == pytest.approx(2.7 / 2.5, rel=1e-4)
+
+
+def test_a_face_seen_from_behind_or_upside_down_is_refused():
+    assert looks_at_face(known(60))
+    assert not looks_at_face(known(120))
+    assert not looks_at_face(known(0, 0, 120))
+
+
+TUBE = TubeWindow(
+    key="a_00", clip="a", path="a.mp4", decoder="decord", source="a.mp4", person="a", split="train", start=10, end=14,
+    fps=25.0, tube=(0, 0, 1, 1), crop=(10, 20, 210, 120), padded=False, framing="eg3d", side=100.0,
+    centers=((50.0, 50.0),) * 4,
+)  # fmt: skip
+
+
+def test_frames_whose_pose_does_not_explain_the_landmarks_are_left_out():
+    track = FaceTrack(TUBE)
+    track.add(10, seen(known()), SIZE, max_error=2.0)
+    track.add(11, np.random.default_rng(0).uniform(0, SIZE, (478, 3)).astype(np.float32), SIZE, max_error=2.0)
+    track.add(12, seen(known(0, 0, 170)), SIZE, max_error=2.0)
+    assert track.frames == [10]
+
+
+def test_fomms_crop_keeps_the_pose():
+    import dataclasses
+
+    fomm = dataclasses.replace(TUBE, framing="fomm")
+    assert TUBE.box(11) == (0, 0, 100, 100)
+    assert fomm.box(11) == (10, 20, 210, 120)
+    camera = known(20, 5)
+    source = project(reference_world(), camera) * 100  # the window's corner is the video's
+    in_crop = np.stack([(source[:, 0] - 10) / 200, (source[:, 1] - 20) / 100, np.zeros(478)], 1) * SIZE
+    found, error = solve_camera(in_crop, fomm.intrinsics(11), SIZE)
+    assert error < 0.01
+    assert np.allclose(split_label(found)[0], split_label(camera)[0], atol=2e-3)
+    assert np.allclose(split_label(found)[1], fomm.intrinsics(11), atol=1e-6)
+
+
+def test_a_clip_without_enough_faces_is_dropped(monkeypatch: pytest.MonkeyPatch):
+    blank = np.zeros((100, 100, 3), np.uint8)
+    monkeypatch.setattr("preprocessing.faces.tube_frames", lambda *_: ((TUBE, i, blank) for i in range(10, 14)))
+    for detect, reason in ((lambda _: None, "no-face"), (lambda _: seen(known()), "too-short")):
+        with pytest.raises(Dropped) as dropped:
+            find_faces([TUBE], detect, FacesSettings(), CropSettings(min_frames=8))
+        assert dropped.value.reason == reason
+    (track,) = find_faces([TUBE], lambda _: seen(known()), FacesSettings(), CropSettings(min_frames=4))
+    assert track.frames == [10, 11, 12, 13]
+
+
+@pytest.mark.parametrize(("key", "value"), [("landmarks", "fan"), ("camera", "deep3dfacerecon")])
+def test_the_papers_backends_are_refused_in_one_sentence(capsys: pytest.CaptureFixture[str], key: str, value: str):
+    with pytest.raises(SystemExit):
+        main(["--crop", "c", "--output", "o", "--settings", f'{{"{key}": "{value}"}}'])
+    assert f"faces.{key} = '{value}' needs" in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""Labels from foreground and landmarks."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from preprocessing.cameras import project
+from preprocessing.masks import (
+    BACKGROUND,
+    EYES,
+    FACE,
+    MOUTH,
+    TORSO,
+    UNKNOWN,
+    encode_mask,
+    foreground,
+    main,
+    region_mask,
+    tidy,
+)
+from preprocessing.reference_face import CHIN, FOREHEAD, reference_world
+
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def landmarks() -> np.ndarray:
+    """The reference face as the frontal camera sees it."""
+    camera = np.array([1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 2.7, 0, 0, 0, 1, 4.2647, 0, 0.5, 0, 4.2647, 0.5, 0, 0, 1])
+    return project(reference_world(), camera) * SIZE
+
+
+def at(mask: np.ndarray, point: np.ndarray) -> int:
+    return int(mask[int(point[1]), int(point[0])])
+
+
+def test_eyes_and_mouth_win_over_face_over_foreground(landmarks: np.ndarray):
+    person = np.zeros((SIZE, SIZE), bool)
+    person[10:, 40:216] = True
+    mask = region_mask(person, landmarks)
+    assert mask.dtype == np.uint8
+    assert at(mask, (landmarks[13] + landmarks[14]) / 2) == MOUTH
+    assert at(mask, landmarks[[159, 145]].mean(0)) == EYES
+    assert at(mask, landmarks[[386, 374]].mean(0)) == EYES
+    assert at(mask, landmarks[1]) == FACE
+    assert at(mask, landmarks[FOREHEAD] - (0, 8)) == UNKNOWN
+    assert at(mask, landmarks[CHIN] + (0, 6)) == TORSO
+    assert mask[5, 128] == BACKGROUND
+    assert mask[250, 20] == BACKGROUND
+
+
+def test_the_face_counts_where_the_segmenter_saw_nobody(landmarks: np.ndarray):
+    mask = region_mask(np.zeros((SIZE, SIZE), bool), landmarks)
+    assert at(mask, landmarks[1]) == FACE
+    assert set(np.unique(mask)) == {BACKGROUND, FACE, EYES, MOUTH}
+
+
+def test_torso_is_below_the_chin_of_a_leaning_head_too(landmarks: np.ndarray):
+    turn = np.array([[0, -1], [1, 0]])  # the head lies on its side, the chin to the left
+    lying = (landmarks - SIZE / 2) @ turn.T + SIZE / 2
+    mask = region_mask(np.ones((SIZE, SIZE), bool), lying)
+    assert mask[128, 3] == TORSO
+    assert mask[128, 252] == UNKNOWN
+
+
+def test_tidy_drops_leaks_and_fills_pinholes(landmarks: np.ndarray):
+    face = np.zeros((100, 100), bool)
+    face[30:70, 30:70] = True
+    person = face.copy()
+    person[20:80, 25:75] = True
+    person[50, 72] = False
+    person[5:10, 90:95] = True
+    person[40:60, 45:55] = False  # the face's own pixels never get lost
+    clean = tidy(person, face)
+    assert clean[20:80, 25:75].all()
+    assert not clean[5:10, 90:95].any()
+    person[0:30, 80:100] = True  # large enough to be somebody's shoulder
+    assert tidy(person, face)[0:30, 80:100].all()
+
+
+def test_large_frames_are_segmented_small_and_answered_in_full():
+    sizes = []
+
+    def segment(frame: np.ndarray) -> np.ndarray:
+        sizes.append(frame.shape)
+        return np.tile(np.linspace(0, 1, frame.shape[1], dtype=np.float32), (frame.shape[0], 1))
+
+    answer = foreground(np.zeros((720, 1280, 3), np.uint8), segment)
+    assert sizes == [(288, 512, 3)]
+    assert answer.shape == (720, 1280)
+    assert np.abs(answer[0] - np.linspace(0, 1, 1280)).max() < 0.01
+    assert foreground(np.zeros((100, 200, 3), np.uint8), segment).shape == (100, 200)
+
+
+def test_masks_are_eight_bit_png_of_one_channel():
+    mask = np.arange(64, dtype=np.uint8).reshape(8, 8) % 7
+    image = Image.open(io.BytesIO(encode_mask(mask)))
+    assert (image.format, image.mode) == ("PNG", "L")
+    assert np.array_equal(np.asarray(image), mask)
+    assert encode_mask(mask) == encode_mask(mask)
+
+
+def test_the_papers_parser_is_refused_in_one_sentence(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["--crop", "c", "--faces", "f", "--output", "o", "--settings", '{"backend": "bisenet"}'])
+    assert "masks.backend = 'bisenet' needs face-parsing.PyTorch's BiSeNet weights" in capsys.readouterr().err
