@@ -103,9 +103,13 @@ class Plan:
         return [str(path) for path in found if path.exists()]
 
     def accounts(self, run: str) -> list[str]:
-        """The survival tables and sample pictures of a run's datasets."""
-        names = product(self.settings_.datasets, ("json", "html", "png"))
+        """The survival tables of a run's datasets."""
+        names = product(self.settings_.datasets, ("json", "html"))
         return [f"results/{run}/dataset/{dataset}.{suffix}" for dataset, suffix in names]
+
+    def samples(self, run: str) -> list[str]:
+        """The contact sheets of a run's datasets."""
+        return [f"results/{run}/dataset/{dataset}.png" for dataset in self.settings_.datasets]
 
     def weights(self, run: str, method: str) -> list[str]:
         """A method's trained weights; the copy of the source has none."""

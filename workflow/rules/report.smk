@@ -98,3 +98,62 @@ rule record_provenance:
     shell:
         "python -m evaluation.provenance --run {wildcards.run} --config {params.config:q} --shards {params.shards}"
         " --checkpoints {input.weights} --benchmarks {params.benchmarks} --output {output} --log {log}"
+
+
+rule drive_clips:
+    input:
+        shards=PLAN.tested_shards(),
+        weights=f"results/{{run}}/checkpoints/{PLAN.main_method}/final.safetensors",
+    output:
+        directory("results/{run}/videos"),
+    log:
+        "logs/results/{run}/videos.log",
+    benchmark:
+        "logs/results/{run}/videos.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        shards=PLAN.shard_folders(RUN.test_on),
+        settings=PLAN.settings("evaluation", only=("report",)),
+    message:
+        "Driving whole clips for the report ({wildcards.run})"
+    shell:
+        "python -m evaluation.videos --shards {params.shards} --checkpoint {input.weights} --output {output}"
+        " --settings {params.settings:q} --log {log}"
+
+
+rule write_report:
+    input:
+        training=lambda wildcards: PLAN.training(wildcards.run),
+        accounts=lambda wildcards: PLAN.accounts(wildcards.run),
+        samples=lambda wildcards: PLAN.samples(wildcards.run),
+        tables=rules.make_tables.output,
+        figures=rules.draw_figures.output,
+        health=rules.measure_health.output,
+        provenance=rules.record_provenance.output,
+        videos=rules.drive_clips.output,
+    output:
+        report(
+            "results/{run}/report.html",
+            caption="../report/report.rst",
+            category="Report",
+        ),
+    log:
+        "logs/results/{run}/report.log",
+    benchmark:
+        "logs/results/{run}/report.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        settings=PLAN.settings("evaluation", only=("report",)),
+    message:
+        "Writing the report of {wildcards.run}"
+    shell:
+        "python -m evaluation.report --results results/{wildcards.run} --samples {input.samples} --output {output}"
+        " --settings {params.settings:q} --log {log}"
