@@ -23,6 +23,11 @@ class Departure:
     here: str
     why: str
 
+    @property
+    def only_smaller(self) -> bool:
+        """Whether it is a size, which another configuration changes, and not a decision."""
+        return self.why == SMALLER
+
 
 SMALLER = "sizes for two cores and minutes; paper.yaml has the paper's"
 RECIPE = "as printed the codes collapse or carry the identity; measured in docs/training.md"
@@ -38,7 +43,7 @@ REASONS = {
     "training.rays": "rays are sampled, half of them in eyes and mouth, instead of whole images",
     "training.lambda_mask": "the squared error in the mask does this work",
     "training.mask_squared": "L1's median ignores a mouth that is rarely open",
-    "training.weight_dis": "L_dis is not needed where codes are relative to the driver's neutral frame",
+    "training.weight_dis": "with relative codes identity stays without it, and at this size it costs expression",
     "training.ema": "averaged weights, as EG3D exports them",
 }
 # Written out in the paper's text, and the run's settings that stand for them.

@@ -240,13 +240,15 @@ class Results:
 
     def figures(self) -> list[dict[str, Any]]:
         """The figures as data: URIs."""
-        paths = {n: self.directory / "figures" / f"figure{n}.png" for n in FIGURES}
-        side = self.settings.picture_side
-        return [
-            {"number": n, "uri": picture_uri(path, side), "text": FIGURES[n]}
-            for n, path in paths.items()
-            if path.is_file()
-        ]
+        found = []
+        for figure, text in FIGURES.items():
+            path = self.directory / "figures" / f"figure{figure}.png"
+            if path.is_file():
+                with Image.open(path) as picture:
+                    broad = picture.width > 1.6 * picture.height
+                uri = picture_uri(path, self.settings.picture_side)
+                found.append({"number": figure, "uri": uri, "text": text, "broad": broad})
+        return found
 
     def curves(self) -> list[dict[str, str]]:
         """Training curves by method, the longest training first."""

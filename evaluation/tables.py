@@ -259,9 +259,9 @@ def _paper_rows(table: int, own: list[Row]) -> list[Row]:
 
 def _comparable(cell: dict[str, str], own: list[Row]) -> Row | None:
     """The run's measurement of one of the paper's cells: same dataset, method and metric, by the standard backend."""
-    dataset = (cell["dataset"] or UNNAMED_DATASET).lower()
+    wanted = (_folded(cell["dataset"] or UNNAMED_DATASET), cell["method"], cell["metric"])
     for row in own:
-        same = (row["dataset"].lower(), row["method"], row["metric"]) == (dataset, cell["method"], cell["metric"])
+        same = (_folded(row["dataset"]), row["method"], row["metric"]) == wanted
         if (
             same
             and row["motion"] == "absolute"
@@ -272,10 +272,15 @@ def _comparable(cell: dict[str, str], own: list[Row]) -> Row | None:
     return None
 
 
+def _folded(dataset: str) -> str:
+    """A dataset's name as it may be spelled in a path: VoxCeleb1 is voxceleb1, TalkingHead-1KH talkinghead1kh."""
+    return "".join(letter for letter in dataset.lower() if letter.isalnum())
+
+
 def _why_not(cell: dict[str, str], own: list[Row]) -> str:
     dataset = cell["dataset"] or UNNAMED_DATASET
     reasons = []
-    if dataset.lower() not in {row["dataset"].lower() for row in own}:
+    if _folded(dataset) not in {_folded(row["dataset"]) for row in own}:
         reasons.append(f"dataset {dataset} not in this run")
     if cell["method"] not in {row["method"] for row in own}:
         reasons.append(f"method {cell['method']} not in this run")

@@ -55,13 +55,13 @@ CONTRACT = ("l1", "ssim", "psnr", "lpips", "fid", "csim", "aucon", "prmse", "avd
 # What the five tables hold: the paper's columns first, then what the embedded backends add.
 TABLES = {
     1: ("ssim", "psnr", "lpips"),
-    2: ("csim", "csim_l2", "aucon", "prmse", "avd", "et", "et_width"),
-    3: ("csim", "csim_l2", "aucon", "prmse", "fid", "ffd", "avd", "et", "et_width"),
-    4: ("csim", "csim_l2", "aucon", "prmse", "avd"),
-    5: ("csim", "csim_l2", "aucon", "prmse", "avd", "et", "et_width"),
+    2: ("csim", "aucon", "prmse", "avd", "et", "csim_l2", "et_width"),
+    3: ("csim", "aucon", "prmse", "fid", "avd", "et", "csim_l2", "et_width", "ffd"),
+    4: ("csim", "aucon", "prmse", "avd", "csim_l2"),
+    5: ("csim", "aucon", "prmse", "avd", "et", "csim_l2", "et_width"),
 }
 PROTOCOLS = {
-    "self": ("ssim", "psnr", "lpips", "csim", "csim_l2", "aucon", "prmse", "avd", "et", "et_width"),
+    "self": TABLES[1] + TABLES[2],
     "cross": TABLES[3],
     "multiview": TABLES[4],
 }
