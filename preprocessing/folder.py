@@ -32,6 +32,9 @@ PROBED = 64
 """In larger folders without ``clips.csv`` every file counts as usable, without looking into it."""
 
 
+HELD_OUT = 8
+"""Frames held out of a very short clip."""
+
 LOOKS = 8
 """Frames in which the quick look searches a face."""
 
@@ -132,8 +135,18 @@ class FolderSource:
 
 
 def in_time(count: int, fps: float) -> tuple[Segment, ...]:
-    """Blocks of time where the clip is long enough for a whole one to be held out, else its last quarter."""
-    return blocks(count, fps) if count >= 4 * BLOCK_SECONDS * fps else last_quarter(count, fps)
+    """Blocks of time where the clip is long enough for a whole one to be held out, else its last quarter.
+
+    Of a clip so short that the usual margin would eat the quarter, the last frames are held out behind a margin of
+    a twentieth of the clip.
+    """
+    if count >= 4 * BLOCK_SECONDS * fps:
+        return blocks(count, fps)
+    parts = last_quarter(count, fps)
+    if parts and parts[-1][2] == "test" and parts[-1][1] - parts[-1][0] >= HELD_OUT:
+        return parts
+    start = count - HELD_OUT
+    return ((0, start - count // 20, "train"), (start, count, "test")) if start > HELD_OUT else ((0, count, "train"),)
 
 
 def look(path: Path, detect: BoxDetector) -> VideoInfo:

@@ -25,7 +25,18 @@ def write(path: Path, value: object) -> str:
 
 def test_tubes_prints_json_alone(tmp_path: Path):
     boxes = write(tmp_path / "boxes.json", [BOX] * 70 + [[0, 0, 0, 0]] * 2)
-    command = [sys.executable, "-m", "preprocessing.crop", "tubes", "--boxes", boxes, "--height", "1080", "--width", "1920"]
+    command = [
+        sys.executable,
+        "-m",
+        "preprocessing.crop",
+        "tubes",
+        "--boxes",
+        boxes,
+        "--height",
+        "1080",
+        "--width",
+        "1920",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == [
         {"start": 0, "end": 70, "tube": BOX, "crop": [370, 170, 730, 530], "reason": None},
@@ -36,7 +47,9 @@ def test_tubes_prints_json_alone(tmp_path: Path):
 def test_tubes_takes_every_number_of_the_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     boxes = write(tmp_path / "boxes.json", [[100, 100, 160, 160]] * 5 + [[110, 100, 170, 160]] * 5)
     arguments = ["tubes", "--boxes", boxes, "--height", "400", "--width", "400"]
-    main([*arguments, "--iou", "0.9", "--increase", "0.5", "--min-frames", "3", "--max-frames", "4", "--min-size", "20"])
+    main(
+        [*arguments, "--iou", "0.9", "--increase", "0.5", "--min-frames", "3", "--max-frames", "4", "--min-size", "20"]
+    )
     tubes = json.loads(capsys.readouterr().out)
     assert [(tube["start"], tube["end"], tube["reason"]) for tube in tubes] == [
         (0, 4, None),
@@ -152,7 +165,18 @@ def test_fomms_rejections_are_settings():
 
 def test_the_papers_detector_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
-        main(["--sheet", "s", "--fetch", "f", "--output", str(tmp_path / "o.parquet"), "--settings", '{"backend": "sfd"}'])
+        main(
+            [
+                "--sheet",
+                "s",
+                "--fetch",
+                "f",
+                "--output",
+                str(tmp_path / "o.parquet"),
+                "--settings",
+                '{"backend": "sfd"}',
+            ]
+        )
     error = capsys.readouterr().err
     assert "crop.backend = 'sfd' needs" in error
     assert "Traceback" not in error

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from preprocessing.cameras import OPENCV_TO_WORLD, angles, flip_camera, from_pose, intrinsics, label, project, split_label
+from preprocessing.cameras import (
+    OPENCV_TO_WORLD,
+    angles,
+    flip_camera,
+    from_pose,
+    intrinsics,
+    label,
+    project,
+    split_label,
+)
 from preprocessing.faces import FaceTrack, find_faces, looks_at_face, main, solve_camera, world_scale
 from preprocessing.reasons import Dropped
 from preprocessing.reference_face import reference_world

@@ -60,7 +60,6 @@ def test_samples_and_their_data(shards: Path):
     assert frames.dtype == np.uint8
     assert np.abs(frames.astype(int) - FRAMES[[2, 0]]).mean() < 8
     assert reader.masks("c_00", np.array([1, 1])).tolist() == [[[1] * 16] * 16] * 2
-    assert reader.frames("a_00", []).shape[0] == 0
     assert reader.cameras("c_00").shape == (3, 25)
     assert reader.landmarks("c_00").shape == (3, 478, 3)
     assert reader.meta("a_00") == {"key": "a_00"}

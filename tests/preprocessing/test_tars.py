@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import tarfile
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_samples_stay_together_even_when_one_key_begins_with_another(tmp_path: P
     write(tmp_path / "a.tar", {f"{key}.{i:05d}.jpg": b"x" for i in range(3) for key in keys})
     with tarfile.open(tmp_path / "a.tar") as tar:
         order = [name.split(".")[0] for name in tar.getnames()]
-    changes = sum(a != b for a, b in zip(order, order[1:], strict=False))
+    changes = sum(a != b for a, b in itertools.pairwise(order))
     assert changes == len(keys) - 1
 
 

@@ -1,5 +1,6 @@
 """FOMM's rule, number by number."""
 
+import itertools
 import math
 
 import pytest
@@ -68,7 +69,7 @@ def test_tubes_cover_all_frames_and_no_boxes_give_no_tubes():
     tubes = find_tubes(boxes, *HD, TubeRule())
     assert tubes[0].start == 0
     assert tubes[-1].end == 300
-    assert all(a.end == b.start for a, b in zip(tubes, tubes[1:], strict=False))
+    assert all(a.end == b.start for a, b in itertools.pairwise(tubes))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,17 @@ def test_rotation_is_applied(tmp_path: Path, make_video):
 
     import imageio_ffmpeg
 
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-display_rotation", "90", "-i", str(upright), "-c", "copy"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-display_rotation",
+        "90",
+        "-i",
+        str(upright),
+        "-c",
+        "copy",
+    ]
     subprocess.run([*command, str(tmp_path / "b.mp4")], check=True)
     info = scan(tmp_path / "b.mp4")
     assert (info.width, info.height) == (64, 96)

@@ -1,0 +1,47 @@
+"""The embedded detectors on a face, and what the paper's say while they are missing."""
+
+import numpy as np
+import pytest
+
+from preprocessing.backends import FaceMesh, MediapipeBoxes, SelfieSegmentation, require_embedded
+from preprocessing.cli import InputError
+from preprocessing.video import frames
+from preprocessing.window import context, cut
+
+
+@pytest.fixture(scope="module")
+def frame(embedded) -> np.ndarray:
+    return next(frames(embedded("cap12_edit")))[1]
+
+
+def test_a_face_is_found_where_it_is(frame: np.ndarray, capfd: pytest.CaptureFixture[str]):
+    (box,) = MediapipeBoxes()(frame)
+    assert 0 < box[0] < box[2] < frame.shape[1]
+    assert 0 < box[1] < box[3] < frame.shape[0]
+    image = cut(frame, *context(box), 256)
+    landmarks = FaceMesh()(image)
+    assert landmarks is not None
+    assert landmarks.shape == (478, 3)
+    assert landmarks.dtype == np.float32
+    left, right = landmarks[33], landmarks[263]
+    assert 0 < left[0] < right[0] < 256
+    assert landmarks[10, 1] < landmarks[152, 1]
+    person = SelfieSegmentation()(frame)
+    assert person.shape == frame.shape[:2]
+    x, y = int(box[[0, 2]].mean()), int(box[[1, 3]].mean())
+    assert person[y, x] > 0.9
+    assert person[2, 2] < 0.5
+    assert capfd.readouterr().err == ""
+
+
+def test_an_empty_picture_has_no_face():
+    blank = np.full((120, 160, 3), 127, np.uint8)
+    assert MediapipeBoxes()(blank).shape == (0, 4)
+    assert FaceMesh()(blank) is None
+
+
+@pytest.mark.parametrize("name", ["sfd", "fan", "deep3dfacerecon", "bisenet"])
+def test_missing_backends_name_their_weights(name: str):
+    with pytest.raises(InputError, match=f"block.key = '{name}' needs .* cannot load yet"):
+        require_embedded("block.key", name)
+    require_embedded("block.key", "mediapipe")

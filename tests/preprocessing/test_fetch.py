@@ -1,0 +1,89 @@
+"""Fetching one shard: rows for every clip, retries of what may pass."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from preprocessing.fetch import FetchRow, fetch_clip, main
+from preprocessing.reasons import Dropped
+from preprocessing.rows import read_rows
+from preprocessing.sheets import SheetRow
+from preprocessing.sheets import main as sheets
+
+
+class Flaky:
+    """A source that fails so many times."""
+
+    def __init__(self, path: Path, failures: int, reason: str = "timeout") -> None:
+        self.path, self.failures, self.reason = path, failures, reason
+
+    def bring(self, file: str, digest: str, directory: Path) -> Path:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise Dropped(self.reason, "raw words")
+        return self.path
+
+    def entries(self) -> list[object]:
+        return []
+
+
+def test_a_fetched_clip_is_described(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4", frames=12)
+    row = fetch_clip(SheetRow("a", "a", file="a.mp4"), Flaky(path, 0), tmp_path)
+    assert (row.kept, row.width, row.height, row.frames, row.fps) == (True, 64, 48, 12, 25.0)
+    assert row.bytes == path.stat().st_size
+    assert len(row.sha256) == 64
+
+
+def test_failures_become_the_rows_reason(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4")
+    row = fetch_clip(SheetRow("a", "a"), Flaky(path, 1), tmp_path)
+    assert (row.status, row.stage, row.reason, row.detail) == ("dropped", "fetch", "timeout", "raw words")
+    row = fetch_clip(SheetRow("a", "a", sha256="0" * 64), Flaky(path, 0), tmp_path)
+    assert row.reason == "hash-mismatch"
+
+
+def test_clips_dropped_before_are_not_tried(tmp_path: Path):
+    sheet = SheetRow("a", "a", "dropped", "sheets", "duplicate")
+    row = fetch_clip(sheet, Flaky(tmp_path, -1), tmp_path)
+    assert (row.stage, row.reason) == ("sheets", "duplicate")
+
+
+def test_a_rerun_retries_transient_failures_only(tmp_path: Path, make_video, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in ("a", "b"):
+        make_video(folder / f"{name}.mp4", frames=12)
+    (folder / "clips.csv").write_text("clip,person,split\na,a,train\nb,b,test\n")
+    settings = json.dumps({"source": {"kind": "folder", "path": str(folder)}})
+    sheet, output = tmp_path / "clips.parquet", tmp_path / "fetch" / "00000.parquet"
+    sheets(["--dataset", "d", "--output", str(sheet), "--settings", settings])
+    tries: list[str] = []
+    failing = {"a.mp4": "server-error", "b.mp4": "private"}
+
+    class Source:
+        def bring(self, file: str, digest: str, directory: Path) -> Path:
+            tries.append(file)
+            if file in failing:
+                raise Dropped(failing[file])
+            return folder / file
+
+    monkeypatch.setattr("preprocessing.fetch.open_source", lambda _: Source())
+    arguments = ["--sheet", str(sheet), "--shard", "0", "--output", str(output), "--settings", settings]
+    main(arguments)
+    assert [row.reason for row in read_rows(output, FetchRow)] == ["server-error", "private"]
+    stats = json.loads(output.with_suffix(".json").read_text())
+    assert (stats["clips"], stats["kept"], stats["transient"]) == (2, 0, 1)
+    failing.clear()
+    tries.clear()
+    main(arguments)
+    rows = read_rows(output, FetchRow)
+    assert tries == ["a.mp4"]
+    assert [(row.reason, row.attempts) for row in rows] == [("", 2), ("private", 1)]
+
+
+def test_missing_options_are_one_sentence(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["--shard", "0"])
+    assert capsys.readouterr().err.strip() == "--settings is missing."
