@@ -22,13 +22,17 @@ class Interval:
 
 
 def resampling_units(clips: Sequence[str], blocks: Sequence[str]) -> tuple[list[str], str]:
-    """The unit of each row and its description: clips from ten clips on, below that blocks of 25 frames."""
+    """The unit of each row and its description: clips from ten clips on, below that blocks of 25 frames.
+
+    Fewer than two blocks leave single frames to resample, which the description says.
+    """
     number = len(set(clips))
-    if number >= FEW_CLIPS or list(clips) == list(blocks):
+    if number >= FEW_CLIPS or (number > 1 and list(clips) == list(blocks)):
         return list(clips), f"{number} clips"
-    return list(
-        blocks
-    ), f"{len(set(blocks))} blocks of {BLOCK_FRAMES} frames ({number} clip{'s' if number != 1 else ''})"
+    if len(set(blocks)) < 2:
+        return [f"{index:06d}" for index in range(len(clips))], f"{len(clips)} single frames of one block"
+    few = f"{number} clip{'s' if number != 1 else ''}"
+    return list(blocks), f"{len(set(blocks))} blocks of {BLOCK_FRAMES} frames ({few})"
 
 
 def mean_interval(

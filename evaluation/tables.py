@@ -52,6 +52,24 @@ UNNAMED_DATASET = "VoxCeleb1"  # Tables 1, 2 and 4 leave the dataset open; we me
 COPY_SLUG, COPY_NAME = "copy", "copy of the source"
 MOTIONS = ("absolute", "relative", "relative_best", "")
 Row = dict[str, Any]
+# Stands for a score file without rows: the method ran, but the dataset has no such pairs.
+NOTHING: Row = {
+    "pair": -1,
+    "motion": "",
+    "metric": "",
+    "backend": "",
+    "value": math.nan,
+    "used": False,
+    "reason": "the dataset has no pairs for this protocol",
+    "block": "",
+    "source_clip": "",
+    "driver_clip": "",
+    "unseen": False,
+    "ci_low": math.nan,
+    "ci_high": math.nan,
+    "n_used": 0,
+    "n_attempted": 0,
+}
 
 
 class Methods(Block):
@@ -92,6 +110,7 @@ def read_scores(directories: Iterable[Path]) -> pd.DataFrame:
             except (OSError, ValueError) as error:
                 raise InputError(f"Cannot read the scores {path}: {error}.") from None
             dataset, method, protocol = path.parent.parent.name, path.parent.name, path.stem
+            part = part if len(part) else pd.DataFrame([NOTHING])
             parts.append(part.assign(run=directory.parent.name, dataset=dataset, method=method, protocol=protocol))
     scores = pd.concat(parts, ignore_index=True)
     scores["motion"] = scores["motion"].replace("none", "")
@@ -149,13 +168,14 @@ def _own_rows(table: int, scores: pd.DataFrame, methods: Methods, run: Run) -> l
 
 def _method_rows(table: int, scores: pd.DataFrame, dataset: str, unseen: bool, method: str, run: Run) -> list[Row]:
     measured = scores[(scores["pair"] >= 0) & (scores["unseen"] == unseen)]
-    if measured.empty:
+    if scores.empty or (measured.empty and unseen):
         return []
-    motions = sorted(measured["motion"].unique(), key=MOTIONS.index)
+    motions = sorted(measured["motion"].unique(), key=MOTIONS.index) or ["" if method == COPY_NAME else "absolute"]
     rows = []
     for motion in motions:
         for metric in (METRICS[key] for key in TABLES[table]):
-            chosen = scores[(scores["motion"] == motion) & (scores["metric"] == metric.name)]
+            of_metric = (scores["motion"] == motion) & (scores["metric"] == metric.name)
+            chosen = scores if measured.empty else scores[of_metric]
             attempted = measured[measured["motion"] == motion].groupby("run")["pair"].nunique().sum()
             row = _cell(metric, chosen, unseen, run.samples, int(attempted))
             label = _label(run, dataset, unseen, method, row.pop("units"), scores["run"].nunique())

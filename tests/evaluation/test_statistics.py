@@ -27,7 +27,9 @@ def test_the_interval_is_that_of_the_clusters():
 
 
 def test_one_unit_gives_no_interval_and_the_seed_decides():
-    assert mean_interval([1.0, 2.0], ["a", "a"], ["a#0", "a#0"], 100).low is None
+    assert mean_interval([1.0], ["a"], ["a#0"], 100).low is None
+    frames = mean_interval([1.0, 2.0], ["a", "a"], ["a#0", "a#0"], 100)
+    assert frames.low == 1 and frames.high == 2 and frames.units == "2 single frames of one block"
     draw = [mean_interval([1.0, 2.0, 4.0], ["a"] * 3, ["0", "1", "2"], 500) for _ in range(2)]
     assert draw[0] == draw[1]
     with pytest.raises(ValueError):
@@ -40,4 +42,4 @@ def test_a_distance_of_sets_lies_in_its_interval():
     blocks = [f"#{i // 25}" for i in range(200)]
     interval = set_interval(frechet_distance, real, made, ["one"] * 200, blocks)
     assert interval.low <= interval.value <= interval.high and interval.value == frechet_distance(real, made)
-    assert set_interval(frechet_distance, real, made, ["one"] * 200, ["one"] * 200).low is None
+    assert "single frames" in set_interval(frechet_distance, real, made, ["one"] * 200, ["one"] * 200).units

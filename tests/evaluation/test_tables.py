@@ -130,6 +130,19 @@ def test_seeds_are_pooled(tmp_path):
     assert "2 seeds pooled" in row["label"]
 
 
+def test_a_dataset_without_pairs_keeps_its_rows(tmp_path):
+    root = write_scores(tmp_path)
+    for path in root.glob("*/*/cross.parquet"):
+        pd.read_parquet(path).iloc[:0].to_parquet(path)
+    frame = build(3, read_scores([root]), METHODS, RUN)
+    own = frame[frame["paper"] == ""]
+    assert set(zip(own["method"], own["motion"], strict=True)) == {
+        ("PlaneDict", "absolute"),
+        ("copy of the source", ""),
+    }
+    assert own["measured"].isna().all() and own["reason"].str.contains("no pairs").all()
+
+
 def test_two_backends_are_not_pooled(tmp_path):
     runs = [write_scores(tmp_path, run=name) for name in ("demo", "demo-seed1")]
     path = runs[1] / "embedded" / "planedict" / "self.parquet"
