@@ -111,6 +111,12 @@ class Measurer:
         """One image's value of a metric that is a mean over images."""
         if unavailable := self.backend(metric)[1]:
             return missing(unavailable)
+        try:
+            return self._value(metric, sample)
+        except ValueError as error:
+            return missing(str(error))
+
+    def _value(self, metric: Metric, sample: Sample) -> Value:
         if metric.reference == "pose" and sample.degrees is not None:
             return self._of_pose(sample.generated, sample.degrees)
         role = "source" if metric.reference == "source" else "target"

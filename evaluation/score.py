@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.folders import matched
-from evaluation.measure import Measurer, Sample, Value, is_set_metric, missing
+from evaluation.measure import Measurer, Sample, Value, is_set_metric
 from evaluation.metrics.catalogue import CONTRACT, METRICS, Metric
 from evaluation.metrics.formulas import frechet_distance
 from evaluation.settings import EvaluationSettings
@@ -51,18 +51,11 @@ def measure(generated: Path, target: Path, source: Path | None, metrics: list[Me
         sample = Sample(pictures[0], pictures[1], pictures[2] if source is not None else None)
         for metric in metrics:
             if not is_set_metric(metric):
-                results.values[metric.key].append(_image(metric, sample, measurer))
+                results.values[metric.key].append(measurer.image(metric, sample))
             elif not measurer.backend(metric)[1]:
                 pair = (measurer.feature(metric, pictures[1]), measurer.feature(metric, pictures[0]))
                 results.features[metric.key].append(pair)
     return results
-
-
-def _image(metric: Metric, sample: Sample, measurer: Measurer) -> Value:
-    try:
-        return measurer.image(metric, sample)
-    except ValueError as error:
-        return missing(str(error))
 
 
 def summary(metric: Metric, results: Results, measurer: Measurer, samples: int) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Alignment of faces and eyes before vertex distance and eye tracking, and the head's angles by PnP."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.cameras import angles, from_pose, intrinsics, label
+from preprocessing.cameras import angles, intrinsics
+from preprocessing.faces import solve_camera
 from preprocessing.geometry import procrustes
-from preprocessing.reference_face import CANTHI, CANTHI_DISTANCE, reference_world
+from preprocessing.reasons import Dropped
+from preprocessing.reference_face import CANTHI, CANTHI_DISTANCE
 
 Array = NDArray[np.float64]
 Landmarks = NDArray[np.floating]
@@ -43,19 +44,18 @@ def aligned_pupils(landmarks: Landmarks) -> tuple[Array, float]:
     return fit(points[list(IRISES)]), width
 
 
-def head_degrees(landmarks: Landmarks, side: float) -> Array:
+def head_degrees(landmarks: Landmarks, side: int) -> Array:
     """Pitch, yaw and roll [3] in degrees of the camera about the head, FaceMesh landmarks [478, 3] in pixels.
 
     PnP of the landmarks on the reference face with EG3D's focal length, as the whole picture (``side`` pixels) is a
     window of EG3D's framing. Signs as in :func:`preprocessing.cameras.angles`: differences do not depend on them.
+    Raises ValueError where no camera explains the landmarks.
     """
-    image = np.asarray(landmarks, dtype=np.float64)[:FACE_POINTS, :2] / side
-    world = reference_world()[:FACE_POINTS]
-    found, rotation, translation = cv2.solvePnP(world, image, intrinsics(), np.zeros(4), flags=cv2.SOLVEPNP_SQPNP)
-    if not found:
-        raise ValueError("PnP found no pose")
-    matrix, _ = cv2.Rodrigues(rotation)
-    return camera_degrees(label(from_pose(matrix, translation), intrinsics()))
+    try:
+        camera, _ = solve_camera(landmarks, intrinsics(), side)
+    except Dropped:
+        raise ValueError("no head pose explains the landmarks") from None
+    return camera_degrees(camera)
 
 
 def camera_degrees(camera: NDArray[np.floating]) -> Array:

@@ -1,5 +1,9 @@
 """Registered weights: where they lie, how they are checked, and the real loaders on small random ones."""
 
+import functools
+import http.server
+import threading
+
 import lpips
 import numpy as np
 import pytest
@@ -76,6 +80,53 @@ def test_a_malformed_registry_is_refused(tmp_path):
     path.write_text("name\turl\nx\ty\n")
     with pytest.raises(InputError, match="sha256"):
         weights.registry(path)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A local web server over a folder."""
+    root = tmp_path / "served"
+    root.mkdir()
+    handler = functools.partial(QuietHandler, directory=str(root))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield root, f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def entry(url, digest, gated=False):
+    return weights.Weights("small.pth", f"{url}/small.pth", digest, None, "MIT", gated, "a test")
+
+
+def test_weights_are_fetched_checked_and_loaded(cache, server):
+    root, url = server
+    torch.save({"w": torch.arange(3.0)}, root / "small.pth")
+    digest = weights.sha256(root / "small.pth")
+    path = weights.fetch(entry(url, digest))
+    assert path == cache / "small.pth" and torch.equal(weights.load(path)["w"], torch.arange(3.0))
+    assert weights.fetch(entry(url, f"prefix:{digest[:8]}")) == path
+
+
+@pytest.mark.parametrize("fault", ["hash", "absent", "gated", "scheme"])
+def test_a_wrong_download_leaves_nothing_behind(cache, server, fault):
+    root, url = server
+    if fault != "absent":
+        (root / "small.pth").write_bytes(b"weights")
+    bad = entry("nonsense" if fault == "scheme" else url, "f" * 64, gated=fault == "gated")
+    with pytest.raises(InputError, match=r"small\.pth"):
+        weights.fetch(bad)
+    assert list(cache.iterdir()) == []
+
+
+def test_the_command_lists_what_is_missing(cache, capsys):
+    weights.main([])
+    printed = capsys.readouterr().out
+    assert ALEXNET in printed and INCEPTION in printed and printed.count("not in the cache") == 2
 
 
 def test_lpips_equals_its_package_on_the_same_backbone(alexnet):
