@@ -59,7 +59,7 @@ class Project:
 
     def jobs(self, *targets: str, options: tuple[str, ...] = ()) -> dict[str, int]:
         """Rule → number of jobs that a run would do."""
-        text = self.run(*targets, options=("-n", "-q", *options))
+        text = self.run(*targets, options=("-n", "--quiet", "rules", *options))
         rows = (line.split() for line in text.splitlines())
         return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}
 

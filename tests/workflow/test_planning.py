@@ -65,7 +65,7 @@ def test_own_clips_are_a_run_of_their_own(project):
         ("seed=x", "configuration: 'seed' = 'x' is wrong"),
         (
             "model={num_bases: 0}",
-            "configuration: 'model.num_bases' = 0 is wrong: input should be greater than or equal to 1.",
+            "configuration: 'model.num_bases' = '0' is wrong: input should be greater than or equal to 1.",
         ),
         ("train_on=[other]", "configuration: train_on names 'other', which is not one of datasets"),
     ],
