@@ -6,15 +6,19 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics import formulas, perceptual, pixels, weights
+from evaluation.metrics import formulas, pixels, weights
 from evaluation.metrics.catalogue import METRICS, Metric
 from evaluation.metrics.faces import Face, FaceReader
 from evaluation.metrics.geometry import aligned_pupils, aligned_shapes
+
+# PyTorch is loaded only where LPIPS or FID can be measured: it costs each scoring job a second and half a gigabyte.
+if TYPE_CHECKING:
+    from evaluation.metrics.perceptual import Inception, Lpips
 
 Picture = NDArray[np.uint8]
 T = TypeVar("T")
@@ -98,9 +102,9 @@ class Measurer:
     @staticmethod
     def _unavailable(backend: str) -> str | None:
         if backend == "lpips-alex":
-            return weights.missing(perceptual.ALEXNET)
+            return weights.missing(weights.ALEXNET)
         if backend == "pytorch-fid":
-            return weights.missing(perceptual.INCEPTION)
+            return weights.missing(weights.INCEPTION)
         return NOT_HERE.get(backend)
 
     def face(self, picture: Picture) -> Face | None:
@@ -152,12 +156,16 @@ class Measurer:
         return self._features.get(_digest(picture), lambda: self._inception.features([picture])[0])
 
     @cached_property
-    def _lpips(self) -> perceptual.Lpips:
-        return perceptual.Lpips(weights.registry()[perceptual.ALEXNET].path)
+    def _lpips(self) -> "Lpips":
+        from evaluation.metrics import perceptual
+
+        return perceptual.Lpips(weights.registry()[weights.ALEXNET].path)
 
     @cached_property
-    def _inception(self) -> perceptual.Inception:
-        return perceptual.Inception(weights.registry()[perceptual.INCEPTION].path)
+    def _inception(self) -> "Inception":
+        from evaluation.metrics import perceptual
+
+        return perceptual.Inception(weights.registry()[weights.INCEPTION].path)
 
 
 def is_set_metric(metric: Metric) -> bool:

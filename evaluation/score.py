@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from evaluation.folders import matched
@@ -138,7 +137,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    torch.set_num_threads(1)
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation")
     metrics = [METRICS[key] for key in dict.fromkeys(arguments.metrics)]
     measurer = Measurer(arguments.backend or settings.backend)

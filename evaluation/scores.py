@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from evaluation.measure import Measurer, Sample, is_set_metric
@@ -21,7 +20,6 @@ from evaluation.metrics.geometry import camera_degrees
 from evaluation.outputs import Inputs, Reenactments, read_pairs
 from evaluation.settings import EvaluationSettings
 from evaluation.statistics import set_interval
-from model.cameras import FRONTAL, REFERENCE_RADIUS, look_at
 from preprocessing.cameras import intrinsics, label
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
 from preprocessing.files import atomic
@@ -50,6 +48,10 @@ Row = dict[str, Any]
 
 def requested_degrees(yaw: float, pitch: float) -> NDArray[np.float64]:
     """Pitch, yaw and roll [3] in degrees of the multi-view protocol's camera at these offsets (radians)."""
+    import torch
+
+    from model.cameras import FRONTAL, REFERENCE_RADIUS, look_at
+
     camera = look_at(
         torch.tensor([FRONTAL + yaw], dtype=torch.float64),
         torch.tensor([FRONTAL + pitch], dtype=torch.float64),
@@ -209,7 +211,6 @@ def main(argv: list[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     from preprocessing.reader import ShardReader
 
-    torch.set_num_threads(1)
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation")
     protocol = arguments.protocol or arguments.pairs.stem
     if protocol not in PROTOCOLS:

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from evaluation.metrics import weights
 from preprocessing.cli import InputError
 
-ALEXNET = "alexnet-owt-7be5be79.pth"
-INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 Picture = NDArray[np.uint8]
 
 

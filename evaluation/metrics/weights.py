@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from preprocessing.cli import InputError, add_common, progress, run_command
 from preprocessing.files import atomic, sha256
 
 REGISTRY = Path(__file__).parents[2] / "workflow" / "config" / "weights.tsv"
+ALEXNET = "alexnet-owt-7be5be79.pth"
+INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 COLUMNS = ("name", "url", "sha256", "bytes", "licence", "gated", "used_by")
 
 
@@ -99,6 +99,8 @@ def missing(name: str) -> str | None:
 
 def load(path: Path) -> dict[str, Any]:
     """A foreign state dict, read without running pickled code; damaged files raise InputError."""
+    import torch
+
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

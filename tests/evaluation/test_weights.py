@@ -14,7 +14,8 @@ from pytorch_fid import inception
 from evaluation.measure import Measurer, Sample
 from evaluation.metrics import weights
 from evaluation.metrics.catalogue import METRICS
-from evaluation.metrics.perceptual import ALEXNET, INCEPTION, Inception, Lpips
+from evaluation.metrics.perceptual import Inception, Lpips
+from evaluation.metrics.weights import ALEXNET, INCEPTION
 from preprocessing.cli import InputError
 
 
