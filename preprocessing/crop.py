@@ -80,7 +80,6 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
                 "key": f"{sheet.key}_{number:02d}",
                 "clip": sheet.clip,
                 "path": media.path,
-                "decoder": media.decoder,
                 "source": sheet.file,
                 "person": sheet.person,
                 "split": split,
@@ -169,7 +168,7 @@ def _run(arguments: argparse.Namespace) -> None:
             try:
                 last = max((math.inf if end < 0 else end for _, end, _ in sheet.parts()), default=0)
                 spans = None if last == math.inf else [(0, int(last))]
-                stream = frames(media.path, settings.decode, spans, media.decoder)
+                stream = frames(media.path, settings.decode, spans)
                 track = follow(stream, detect, mesh, settings.every)
                 tubes += crop_clip(sheet, media, settings, track)
             except Dropped as dropped:

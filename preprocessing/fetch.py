@@ -34,7 +34,6 @@ class FetchRow(Row):
     height: int = 0
     fps: float = 0.0
     frames: int = 0
-    decoder: str = ""
 
 
 def fetch_clip(sheet: SheetRow, source: Source, directory: Path, attempts: int = 1) -> FetchRow:

@@ -10,7 +10,7 @@ PERMANENT: dict[str, str] = {
     "hash-mismatch": "the file is not the one that was pinned by sha256",
     "empty-file": "the file holds no bytes",
     "corrupt": "no frame of the file can be decoded",
-    "damaged": "too large a share of the frames cannot be decoded",
+    "damaged": "too large a share of the frames is lost after the first broken one",
     "endless": "the video has more frames than the limit",
     "memory-limit": "the decoder needs more memory than it may use",
     "no-face": "no face is found in any frame",

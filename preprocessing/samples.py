@@ -82,7 +82,7 @@ def column(reader: ShardReader, sample: Sample, index: int, side: int, tube: Tub
         draw_mask(frame, mask),
     ]
     if tube is not None:
-        for _, whole in frames(tube.path, spans=[(number, number + 1)], decoder=tube.decoder):
+        for _, whole in frames(tube.path, spans=[(number, number + 1)]):
             pictures.insert(0, draw_crop(whole, tube, number, side))
     sheet = Image.new("RGB", (side, len(pictures) * (side + GAP) - GAP), (255, 255, 255))
     for row, picture in enumerate(pictures):

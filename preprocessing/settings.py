@@ -35,7 +35,9 @@ class DecodeSettings(Block):
     stall_seconds: float = Field(default=60, gt=0, description="longest silence of the decoder, in seconds")
     memory_mb: int = Field(default=2048, ge=256, description="address space of the decoder, in MiB")
     max_frames: int = Field(default=500_000, ge=1, description="frames after which a video counts as endless")
-    max_damaged: float = Field(default=0.1, ge=0, le=1, description="largest share of frames that cannot be decoded")
+    max_damaged: float = Field(
+        default=0.1, ge=0, le=1, description="largest share of frames that are lost after the first broken one"
+    )
 
 
 class CropSettings(Block):

@@ -56,7 +56,7 @@ def follow(
         boxes[index], sample, between = box, index, []
         if box != ZERO:
             last = box
-            fit = _fit(frame, box, landmarks)
+            fit = fit_face(frame, box, landmarks)
             if fit is not None:
                 fits.append((float(index), *fit))
     for number, frame in between:  # the last frames have no sample after them
@@ -98,7 +98,7 @@ def _fill(
     return found
 
 
-def _fit(frame: np.ndarray, box: Box, landmarks: LandmarkDetector) -> tuple[float, float, float] | None:
+def fit_face(frame: np.ndarray, box: Box, landmarks: LandmarkDetector) -> tuple[float, float, float] | None:
     """Pixels per decimetre and the position of the face's origin in ``frame``, None without landmarks."""
     centre, side = context(box)
     size = 256

@@ -24,7 +24,6 @@ class TubeWindow:
     key: str
     clip: str
     path: str
-    decoder: str
     source: str
     person: str
     split: str
@@ -100,7 +99,7 @@ def tube_frames(tubes: list[TubeWindow], limits: DecodeSettings) -> Iterator[tup
     """
     position = 0
     first = tubes[0]
-    for index, frame in frames(first.path, limits, [(tube.start, tube.end) for tube in tubes], first.decoder):
+    for index, frame in frames(first.path, limits, [(tube.start, tube.end) for tube in tubes]):
         while index >= tubes[position].end:
             position += 1
         yield tubes[position], index, frame

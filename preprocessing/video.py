@@ -1,52 +1,80 @@
-"""Decode a video frame by frame in a watched child process.
+"""Decode a video frame by frame in a watched child process, which is FFmpeg.
 
-decord aborts, hangs or runs out of memory on some damaged files, so it runs in a process of its own with a
-limit on memory, on silence and on the time waited for it. Whatever goes wrong becomes a
+FFmpeg waits when its reader is slow (decord decodes ahead without bound: a minute of 720p took 3 GB), applies
+rotation and colour tags, and on one thread stops at the same frame of a damaged file every time. The child has
+a limit on memory, on silence and on the time waited for it. Whatever goes wrong becomes a
 :class:`~preprocessing.reasons.Dropped` with a reason of the closed list; nothing else gets out.
 """
 
+import contextlib
 import dataclasses
-import json
 import os
+import re
+import resource
 import select
-import struct
 import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
 
 from preprocessing.reasons import Dropped
 from preprocessing.settings import DecodeSettings
 
-_FAILED = struct.pack("<q", -2)
+USUAL_RATE = 25.0
+"""Frames per second of a file that does not say."""
+
+_NTSC = tuple(rate * 1000 / 1001 for rate in (24, 30, 48, 60, 120))
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """Size in pixels, frames per second, number of frames, and which decoder reads it (decord or opencv)."""
+    """Size in pixels, frames per second, and how many frames decode before the first broken one."""
 
     width: int
     height: int
     fps: float
     frames: int
-    decoder: str = "decord"
 
 
-class _Pipe:
-    """Reads the child's output; waiting is limited, the reader's own time is not counted."""
+class _Child:
+    """An FFmpeg process that writes frames as PPM images; entering starts it, leaving ends it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: DecodeSettings) -> None:
-        assert process.stdout is not None
-        self.process, self.limits = process, limits
-        self.descriptor = process.stdout.fileno()
+    def __init__(self, path: str | Path, limits: DecodeSettings) -> None:
+        self.path, self.limits = Path(path), limits
         self.waited = 0.0
         self.buffer = bytearray()
 
-    def _more(self, size: int) -> bytes:
+    def __enter__(self) -> "_Child":
+        _check_file(self.path)
+        # passthrough: every frame once, none repeated or left out to please the frame rate
+        wanted = ["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
+        self.words = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [*_ffmpeg("-v", "error", "-xerror", "-threads", "1"), *_input(self.path), *wanted],
+            stdout=subprocess.PIPE,
+            stderr=self.words,
+            stdin=subprocess.DEVNULL,
+        )
+        assert self.process.stdout is not None
+        self.descriptor = self.process.stdout.fileno()
+        limit = self.limits.memory_mb << 20
+        with contextlib.suppress(ProcessLookupError):  # it may have ended already
+            resource.prlimit(self.process.pid, resource.RLIMIT_AS, (limit, limit))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.words.close()
+
+    def _more(self, size: int) -> bool:
+        """Wait for up to ``size`` more bytes; False at the end. The reader's own time does not count as waiting."""
         start = time.monotonic()
         ready, _, _ = select.select([self.descriptor], [], [], self.limits.stall_seconds)
         self.waited += time.monotonic() - start
@@ -55,117 +83,138 @@ class _Pipe:
         if self.waited > self.limits.wall_seconds:
             raise Dropped("timeout", f"the decoder took more than {self.limits.wall_seconds:g} s")
         data = os.read(self.descriptor, size)
-        if not data:
-            raise Dropped("corrupt", f"the decoder ended with {self._ending()}")
-        return data
+        self.buffer += data
+        return bool(data)
 
-    def _ending(self) -> str:
+    def frame(self) -> np.ndarray | None:
+        """The next frame [height, width, 3] uint8 RGB, read-only; None after the last whole one."""
+        while self.buffer.count(b"\n", 0, 64) < 3:
+            if not self._more(64 - len(self.buffer)):
+                return None
+        _, size, _, _ = bytes(self.buffer[:64]).split(b"\n", 3)
+        width, height = map(int, size.split())
+        head = len(b"P6\n" + size + b"\n255\n")
+        total = head + width * height * 3
+        while len(self.buffer) < total:
+            if not self._more(total - len(self.buffer)):
+                return None
+        pixels = np.frombuffer(bytes(self.buffer[head:total]), np.uint8)
+        del self.buffer[:total]
+        return pixels.reshape(height, width, 3)
+
+    def complaint(self) -> str | None:
+        """What FFmpeg said went wrong, after the last frame; None when nothing did."""
         code = self.process.wait()
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-    def exactly(self, size: int) -> bytes:
-        """The next ``size`` bytes."""
-        while len(self.buffer) < size:
-            self.buffer += self._more(size - len(self.buffer))
-        data = bytes(self.buffer[:size])
-        del self.buffer[:size]
-        return data
-
-    def line(self) -> dict[str, Any]:
-        """The next line, as JSON; a failure that the child reports is raised."""
-        while b"\n" not in self.buffer:
-            self.buffer += self._more(4096)
-        data, _, rest = bytes(self.buffer).partition(b"\n")
-        self.buffer = bytearray(rest)
-        value: dict[str, Any] = json.loads(data.removeprefix(_FAILED))
-        if "error" in value:
-            raise Dropped(str(value["error"]), str(value["detail"]))
-        return value
+        self.words.seek(0)
+        words = tidy_words(self.words.read(65536).decode("utf-8", "replace"), self.path)
+        if code == 0 and not words:
+            return None
+        return words or f"the decoder ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
 
 
-class _Child:
-    """The decoding process with its pipe; leaving the context ends it."""
+def _ffmpeg(*options: str) -> list[str]:
+    return [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-hide_banner", *options]
 
-    def __init__(self, path: str | Path, limits: DecodeSettings, request: dict[str, Any]) -> None:
-        self.path, self.limits = Path(path), limits
-        self.request = request | {
-            "path": str(self.path.absolute()),
-            "memory_mb": limits.memory_mb,
-            "max_frames": limits.max_frames,
-        }
 
-    def __enter__(self) -> _Pipe:
-        try:
-            size = self.path.stat().st_size
-        except OSError as error:
-            raise Dropped("missing", error.strerror or "") from None
-        if size == 0:
-            raise Dropped("empty-file")
-        # -P: the script's own folder must not shadow top-level modules
-        command = [sys.executable, "-P", str(Path(__file__).with_name("decoder.py")), json.dumps(self.request)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment
-        )
-        return _Pipe(self.process, self.limits)
+def _input(path: Path) -> list[str]:
+    # the prefix keeps odd names from being read as options or protocols; a playlist must not reach the network
+    return ["-protocol_whitelist", "file", "-i", f"file:{path.absolute()}"]
 
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+
+def _check_file(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise Dropped("missing", error.strerror or "") from None
+    if size == 0:
+        raise Dropped("empty-file")
+
+
+def tidy_words(words: str, path: Path) -> str:
+    """FFmpeg's first line of complaint without what differs between runs and machines: addresses and folders."""
+    for line in words.splitlines():
+        line = re.sub(r"\[[^\]]*@ 0x[0-9a-f]+\] ", "", line).replace(f"file:{path.absolute()}", path.name).strip()
+        if line:
+            return line
+    return ""
 
 
 def frames(
-    path: str | Path,
-    limits: DecodeSettings | None = None,
-    spans: Sequence[tuple[int, int]] | None = None,
-    decoder: str = "decord",
+    path: str | Path, limits: DecodeSettings | None = None, spans: Sequence[tuple[int, int]] | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (index, frame [height, width, 3] uint8 RGB, read-only) of a video in order.
+    """Yield (index, frame [height, width, 3] uint8 RGB, read-only) of a video in order, up to the first broken frame.
 
     ``spans`` are the wanted frames as ascending [start, end) pairs that do not overlap; None means all. Raises
-    :class:`Dropped` (missing, empty-file, corrupt, timeout, memory-limit).
+    :class:`Dropped` (missing, empty-file, corrupt when not one frame decodes, timeout, memory-limit).
     """
-    request = {"scan": False, "decoder": decoder, "spans": None if spans is None else [list(span) for span in spans]}
-    with _Child(path, limits or DecodeSettings(), request) as pipe:
-        about = pipe.line()
-        shape = (about["height"], about["width"], 3)
-        while True:
-            head = pipe.exactly(8)
-            if head == _FAILED:
-                pipe.line()
-            (index,) = struct.unpack("<q", head)
-            if index < 0:
+    position = index = 0
+    with _Child(path, limits or DecodeSettings()) as child:
+        while spans is None or position < len(spans):
+            frame = child.frame()
+            if frame is None:
+                if index == 0:
+                    raise _corrupt(child.complaint())
                 return
-            yield index, np.frombuffer(pipe.exactly(shape[0] * shape[1] * 3), np.uint8).reshape(shape)
+            if spans is None or index >= spans[position][0]:
+                yield index, frame
+            index += 1
+            while spans is not None and position < len(spans) and index >= spans[position][1]:
+                position += 1
 
 
 def scan(path: str | Path, limits: DecodeSettings | None = None) -> VideoInfo:
     """Decode a whole video once and say what it is; raises :class:`Dropped` when it cannot be used.
 
-    Where decord stumbles, OpenCV reads up to the first broken frame; all frames after it count as damaged, and
-    a larger share of them than the limit raises ``damaged``.
+    All frames after the first broken one count as damaged; a larger share of them than the limit is a reason
+    (``damaged``), and so are more frames than the limit (``endless``).
     """
     limits = limits or DecodeSettings()
+    _check_file(Path(path))
+    rate, seconds = _header(Path(path), limits)
+    count = height = width = 0
+    with _Child(path, limits) as child:
+        while (frame := child.frame()) is not None:
+            count += 1
+            height, width = frame.shape[:2]
+            if count > limits.max_frames:
+                raise Dropped("endless", f"more than {limits.max_frames} frames")
+        complaint = child.complaint()
+    if count == 0:
+        raise _corrupt(complaint)
+    if complaint is not None:
+        expected = max(round(seconds * rate), count + 1)
+        if expected - count > limits.max_damaged * expected:
+            raise Dropped("damaged", f"{expected - count} of {expected} frames are lost: {complaint}")
+    return VideoInfo(width, height, rate, count)
+
+
+def _corrupt(complaint: str | None) -> Dropped:
+    words = complaint or "no frame"
+    return Dropped("memory-limit" if "Cannot allocate memory" in words else "corrupt", words)
+
+
+def _header(path: Path, limits: DecodeSettings) -> tuple[float, float]:
+    """Frames per second and duration in seconds (0: unknown) as the container states them."""
     try:
-        about = _scanned(path, "decord", limits)
-    except Dropped as first:
-        if first.reason != "corrupt":
-            raise
-        try:
-            about = _scanned(path, "opencv", limits)
-        except Dropped as second:
-            raise (first if second.reason == "corrupt" else second) from None
-    expected = about.pop("expected")
-    lost = expected - about["frames"]
-    if lost > limits.max_damaged * expected:
-        raise Dropped("damaged", f"{lost} of {expected} frames cannot be decoded")
-    return VideoInfo(**about)
+        command = [*_ffmpeg(), *_input(path)]
+        told = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=limits.wall_seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Dropped("timeout", f"the decoder took more than {limits.wall_seconds:g} s") from None
+    words = told.stderr.decode("utf-8", "replace")
+    stream = next((line for line in words.splitlines() if "Stream #" in line and "Video:" in line), "")
+    rate = re.search(r"([\d.]+)(k?) fps", stream) or re.search(r"([\d.]+)(k?) tbr", stream)
+    duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", words)
+    hours, minutes, seconds = map(float, duration.groups()) if duration else (0.0, 0.0, 0.0)
+    return (
+        exact_rate(float(rate[1]) * (1000 if rate[2] else 1)) if rate else USUAL_RATE,
+        3600 * hours + 60 * minutes + seconds,
+    )
 
 
-def _scanned(path: str | Path, decoder: str, limits: DecodeSettings) -> dict[str, Any]:
-    # the scan is silent until its end, so only the wall-clock limit applies
-    patient = limits.model_copy(update={"stall_seconds": limits.wall_seconds})
-    with _Child(path, patient, {"scan": True, "decoder": decoder, "spans": None}) as pipe:
-        return pipe.line()
+def exact_rate(printed: float) -> float:
+    """The frame rate behind one printed with two decimals: 29.97 is 30000/1001."""
+    if not printed > 0:
+        return USUAL_RATE
+    return next((rate for rate in _NTSC if abs(round(rate, 2) - printed) < 0.005), printed)

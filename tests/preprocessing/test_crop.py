@@ -93,7 +93,7 @@ def sheet(segments: str) -> SheetRow:
     return SheetRow("a clip", "a-clip", file="a clip.mp4", person="anna", segments=segments)
 
 
-MEDIA = FetchRow("a clip", "a-clip", path="x.mp4", width=1000, height=1000, fps=25.0, frames=200, decoder="decord")
+MEDIA = FetchRow("a clip", "a-clip", path="x.mp4", width=1000, height=1000, fps=25.0, frames=200)
 SETTINGS = CropSettings(min_frames=8, min_size=48, allow_padding=True)
 
 

@@ -89,7 +89,7 @@ def test_a_face_seen_from_behind_or_upside_down_is_refused():
 
 
 TUBE = TubeWindow(
-    key="a_00", clip="a", path="a.mp4", decoder="decord", source="a.mp4", person="a", split="train", start=10, end=14,
+    key="a_00", clip="a", path="a.mp4", source="a.mp4", person="a", split="train", start=10, end=14,
     fps=25.0, tube=(0, 0, 1, 1), crop=(10, 20, 210, 120), padded=False, framing="eg3d", side=100.0,
     centers=((50.0, 50.0),) * 4,
 )  # fmt: skip

@@ -1,14 +1,18 @@
 """Decoding in a watched child: frames as they are, and every kind of failure as a reason."""
 
-import sys
+import contextlib
+import subprocess
+import time
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
+import psutil
 import pytest
 
 from preprocessing.reasons import Dropped
 from preprocessing.settings import DecodeSettings
-from preprocessing.video import frames, scan
+from preprocessing.video import exact_rate, frames, scan
 
 
 def reason(call) -> Dropped:
@@ -19,7 +23,7 @@ def reason(call) -> Dropped:
 
 def test_scan_tells_what_a_video_is(tmp_path: Path, make_video):
     info = scan(make_video(tmp_path / "a.mp4", frames=30, size="96x64", rate=30))
-    assert (info.width, info.height, info.fps, info.frames, info.decoder) == (96, 64, 30.0, 30, "decord")
+    assert (info.width, info.height, info.fps, info.frames) == (96, 64, 30.0, 30)
 
 
 def test_frames_come_in_order_and_spans_choose(tmp_path: Path, make_video):
@@ -49,10 +53,6 @@ def test_odd_names(tmp_path: Path, make_video, monkeypatch: pytest.MonkeyPatch, 
 
 def test_rotation_is_applied(tmp_path: Path, make_video):
     upright = make_video(tmp_path / "a.mp4", frames=3, size="96x64")
-    import subprocess
-
-    import imageio_ffmpeg
-
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(),
         "-v",
@@ -85,10 +85,6 @@ def test_a_missing_file_is_dropped(tmp_path: Path):
 
 
 def test_sound_without_picture_is_corrupt_with_the_same_words_every_time(tmp_path: Path):
-    import subprocess
-
-    import imageio_ffmpeg
-
     path = tmp_path / "sound.m4v"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", str(path)]
     subprocess.run(command, check=True)
@@ -114,20 +110,48 @@ def test_damage_has_a_limit_and_reads_the_same_every_time(tmp_path: Path, make_v
     start = len(data) * 3 // 4
     data[start : start + 2000] = np.random.default_rng(1).bytes(2000)
     path.write_bytes(data)
-    assert reason(lambda: scan(path, DecodeSettings(max_damaged=0))).reason == "damaged"
+    strict = reason(lambda: scan(path, DecodeSettings(max_damaged=0)))
+    assert strict.reason == "damaged"
+    assert "0x" not in strict.detail
     generous = DecodeSettings(max_damaged=0.9)
     infos = [scan(path, generous) for _ in range(3)]
     assert len(set(infos)) == 1
-    assert infos[0].decoder == "opencv"
     assert 0 < infos[0].frames < 100
-    runs = [b"".join(frame.tobytes() for _, frame in frames(path, decoder="opencv")) for _ in range(2)]
+    runs = [b"".join(frame.tobytes() for _, frame in frames(path)) for _ in range(2)]
     assert runs[0] == runs[1]
+    assert len(runs[0]) == infos[0].frames * 320 * 240 * 3
 
 
-def test_both_decoders_give_nearly_the_same_picture(tmp_path: Path, make_video):
-    path = make_video(tmp_path / "a.mp4", frames=5)
-    pairs = zip(frames(path), frames(path, decoder="opencv"), strict=True)
-    assert all(a[0] == b[0] and np.abs(a[1].astype(int) - b[1]).mean() < 3 for a, b in pairs)
+def test_a_slow_reader_does_not_fill_the_memory(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4", frames=150, size="640x480")
+    with contextlib.closing(frames(path)) as stream:
+        next(stream)
+        time.sleep(0.5)
+        (child,) = psutil.Process().children()
+        assert child.memory_info().rss < 100 * 640 * 480 * 3  # the video decoded is 138 MB
+
+
+def test_spans_give_the_same_frames_as_the_whole(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mkv", frames=30)
+    whole = dict(frames(path))
+    assert [index for index, _ in frames(path, spans=[])] == []
+    for start, end in ((0, 1), (29, 30), (13, 17)):
+        some = dict(frames(path, spans=[(start, end)]))
+        assert list(some) == list(range(start, end))
+        assert all(np.array_equal(some[index], whole[index]) for index in some)
+
+
+@pytest.mark.parametrize(
+    ("printed", "exact"), [(25.0, 25.0), (29.97, 30000 / 1001), (23.98, 24000 / 1001), (0.0, 25.0)]
+)
+def test_frame_rates_behind_two_decimals(printed: float, exact: float):
+    assert exact_rate(printed) == exact
+
+
+def test_a_playlist_named_like_a_video_is_not_followed(tmp_path: Path):
+    path = tmp_path / "list.mp4"
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n")
+    assert reason(lambda: scan(path)).reason == "corrupt"
 
 
 def test_endless_videos_are_dropped(tmp_path: Path, make_video):
@@ -136,32 +160,37 @@ def test_endless_videos_are_dropped(tmp_path: Path, make_video):
     assert scan(path, DecodeSettings(max_frames=20)).frames == 20
 
 
-def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
-    """Replace the child by a shell script."""
-    fake = tmp_path / "python"
+def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
+    """Replace FFmpeg by a shell script."""
+    fake = tmp_path / "ffmpeg"
     fake.write_text(f"#!/bin/sh\n{script}\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(fake))
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(fake))
     video = tmp_path / "a.mp4"
     video.write_bytes(b"something")
     return video
 
 
 def test_a_silent_decoder_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    video = interpreter(tmp_path, monkeypatch, "exec sleep 60")
+    video = decoder(tmp_path, monkeypatch, "exec sleep 60")
     limits = DecodeSettings(stall_seconds=0.2, wall_seconds=0.5)
     assert reason(lambda: list(frames(video, limits))).reason == "timeout"
     assert reason(lambda: scan(video, limits)).reason == "timeout"
 
 
 def test_a_trickling_decoder_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    video = interpreter(tmp_path, monkeypatch, "while :; do printf x; sleep 0.05; done")
+    video = decoder(tmp_path, monkeypatch, "printf 'P6\n999 999\n255\n'; while :; do printf x; sleep 0.05; done")
     dropped = reason(lambda: list(frames(video, DecodeSettings(stall_seconds=5, wall_seconds=0.4))))
     assert dropped.reason == "timeout"
     assert "more than" in dropped.detail
 
 
 def test_a_dying_decoder_is_corrupt_and_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    video = interpreter(tmp_path, monkeypatch, "kill -ABRT $$")
-    dropped = reason(lambda: scan(video))
+    video = decoder(tmp_path, monkeypatch, "kill -ABRT $$")
+    dropped = reason(lambda: list(frames(video)))
     assert (dropped.reason, dropped.detail) == ("corrupt", "the decoder ended with signal 6")
+
+
+def test_too_little_memory_is_a_reason(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4", frames=3, size="3840x2160", options=("-preset", "ultrafast"))
+    assert reason(lambda: scan(path, DecodeSettings(memory_mb=256))).reason == "memory-limit"

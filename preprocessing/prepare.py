@@ -1,0 +1,93 @@
+"""One photo or one video through the same preparation as a dataset, for those who only want to animate."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from preprocessing import crop, faces, fetch, masks, shards, sheets
+from preprocessing.backends import FaceMesh, MediapipeBoxes, SelfieSegmentation
+from preprocessing.cameras import intrinsics, scale_world
+from preprocessing.cli import InputError
+from preprocessing.reasons import REASONS, Dropped
+from preprocessing.rows import Row, read_rows
+from preprocessing.settings import CropSettings, FacesSettings, MasksSettings
+from preprocessing.tracking import ZERO, fit_face, pick
+from preprocessing.window import cut
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A face as the shards hold one: frame [S, S, 3] uint8, region labels [S, S], camera [25], landmarks [478, 3]."""
+
+    frame: np.ndarray
+    mask: np.ndarray
+    camera: np.ndarray
+    landmarks: np.ndarray
+
+    @property
+    def on_black(self) -> np.ndarray:
+        """The frame with a black background."""
+        return self.frame * (self.mask > 0)[..., None].astype(np.uint8)
+
+
+def prepare_photo(path: Path) -> Photo:
+    """The largest face of a photo in EG3D's window, with mask, landmarks and camera.
+
+    Raises :class:`InputError` with one sentence when the file is no image or shows no face.
+    """
+    try:
+        with Image.open(path) as image:
+            picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise InputError(f"Cannot read the photo {path}: {error}.") from None
+    size, settings = CropSettings().size, FacesSettings()
+    mesh = FaceMesh(settings.confidence)
+    box = pick(MediapipeBoxes(CropSettings().confidence)(picture), ZERO)
+    fit = None if box == ZERO else fit_face(picture, box, mesh)
+    if fit is None:
+        raise InputError(f"No face was found in the photo {path}.")
+    scale, x, y = fit
+    side = crop.WINDOW_DECIMETRES * scale
+    frame = cut(picture, (x, y), side, size)
+    landmarks = mesh(frame)
+    if landmarks is None:
+        raise InputError(f"No face was found in the photo {path}.")
+    try:
+        camera, _ = faces.solve_camera(landmarks, intrinsics(), size)
+    except Dropped:
+        raise InputError(f"The head's pose in the photo {path} cannot be solved.") from None
+    person = cut(masks.foreground(picture, SelfieSegmentation()), (x, y), side, size) > MasksSettings().threshold
+    camera = scale_world(camera, faces.world_scale(camera[None], settings.radius))
+    return Photo(frame, masks.region_mask(person, landmarks), camera, landmarks)
+
+
+def prepare_video(path: Path, directory: Path) -> Path:
+    """Shards of one video, made by the stages in turn inside ``directory``; returns their folder.
+
+    Short and small tubes are kept and padded as in the demo. Raises :class:`InputError` with the reason when nothing
+    of the video can be used.
+    """
+    if not path.is_file():
+        raise InputError(f"The video {path} does not exist.")
+    folder = directory / "videos"
+    folder.mkdir(parents=True)
+    (folder / f"driving{path.suffix or '.mp4'}").symlink_to(path.resolve())
+    (folder / "clips.csv").write_text("clip,person,split\ndriving,driver,test\n")
+    dataset = json.dumps({"source": {"kind": "folder", "path": str(folder)}, "shards": 1})
+    framing = CropSettings(min_frames=1, min_size=48, allow_padding=True).model_dump_json()
+    sheet = ["--sheet", str(directory / "sheets/clips.parquet")]
+    rows = {name: str(directory / name / "00000.parquet") for name in ("fetch", "crop", "faces", "masks", "shards")}
+    sheets.main(["--dataset", "driving", "--output", sheet[1], "--settings", dataset])
+    fetch.main([*sheet, "--shard", "0", "--output", rows["fetch"], "--settings", dataset])
+    crop.main([*sheet, "--fetch", rows["fetch"], "--output", rows["crop"], "--settings", framing])
+    faces.main(["--crop", rows["crop"], "--output", rows["faces"]])
+    masks.main(["--crop", rows["crop"], "--faces", rows["faces"], "--output", rows["masks"]])
+    inputs = [part for name in ("crop", "faces", "masks") for part in (f"--{name}", rows[name])]
+    shards.main([*inputs, "--output", rows["shards"]])
+    for row in read_rows(Path(rows["shards"]), Row):
+        if not row.kept:
+            raise InputError(f"The video {path} cannot be used: {REASONS[row.reason]}.")
+    return directory / "shards"
