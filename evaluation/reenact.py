@@ -12,11 +12,10 @@ from PIL import Image
 
 from evaluation.outputs import read_pairs
 from model.animator import Animator, Source
-from model.cameras import FRONTAL, REFERENCE_RADIUS, join_label, look_at, relative_camera
+from model.cameras import relative_camera, view_labels
 from model.checkpoints import load_weights
 from model.data import FrameStore
 from model.settings import ModelSettings
-from preprocessing.cameras import FFHQ_FOCAL
 from preprocessing.cli import InputError, add_common, progress, run_command
 from preprocessing.files import atomic
 from preprocessing.reader import ShardReader
@@ -24,17 +23,7 @@ from preprocessing.tars import tar_writer
 
 COPY = "copy"
 ABSOLUTE, RELATIVE, NONE = "absolute", "relative", "none"
-VIEW_TARGET = (0.0, 0.0, 0.2)
-"""Where the multi-view protocol's cameras look, world units (the authors' script)."""
-
 Frame = tuple[str, int]
-
-
-def view_labels(yaw: torch.Tensor, pitch: torch.Tensor) -> torch.Tensor:
-    """Camera labels [n, 25] of yaw and pitch offsets [n] (radians) from the frontal view, FFHQ intrinsics."""
-    cam2world = look_at(FRONTAL + yaw, FRONTAL + pitch, REFERENCE_RADIUS, torch.tensor(VIEW_TARGET))
-    intrinsics = torch.tensor([[FFHQ_FOCAL, 0, 0.5], [0, FFHQ_FOCAL, 0.5], [0, 0, 1]])
-    return join_label(cam2world, intrinsics.expand(len(yaw), 3, 3))
 
 
 def copies(pairs: pd.DataFrame, store: FrameStore) -> Iterator[tuple[int, str, np.ndarray]]:

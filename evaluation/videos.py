@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.pictures import resized
-from evaluation.reenact import view_labels
 from evaluation.settings import EvaluationSettings, ReportSettings
 from model.animator import Animator
+from model.cameras import view_labels
 from model.checkpoints import load_weights
 from model.data import FrameStore
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command

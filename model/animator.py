@@ -28,7 +28,7 @@ class Animator:
     def __init__(self, model: PlaneDict) -> None:
         self.model = model.eval()
         with torch.inference_mode():
-            self.bases = model.bases()
+            self.bases = model.scaled_bases()
 
     @torch.inference_mode()
     def source(self, image: Float[Tensor, "1 3 e e"]) -> Source:

@@ -6,10 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preprocessing.cameras import FFHQ_FOCAL
+
 FRONTAL = math.pi / 2
 """Yaw and pitch of the frontal camera."""
 REFERENCE_RADIUS = 2.7
 """Distance of EG3D's cameras from the origin, world units; near and far are given for it."""
+VIEW_TARGET = (0.0, 0.0, 0.2)
+"""Where cameras of chosen views look, world units (the authors' script)."""
 
 
 def normalize(vectors: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
@@ -40,6 +44,13 @@ def look_at(
     cam2world = torch.eye(4, dtype=origin.dtype, device=origin.device).repeat(len(origin), 1, 1)
     cam2world[:, :3] = torch.stack([right, down, forward, origin], dim=-1)
     return cam2world
+
+
+def view_labels(yaw: Float[Tensor, "batch"], pitch: Float[Tensor, "batch"]) -> Float[Tensor, "batch 25"]:
+    """Labels of cameras at offsets (radians) of the frontal view, FFHQ intrinsics, looking at :data:`VIEW_TARGET`."""
+    cam2world = look_at(FRONTAL + yaw, FRONTAL + pitch, REFERENCE_RADIUS, torch.tensor(VIEW_TARGET))
+    intrinsics = torch.tensor([[FFHQ_FOCAL, 0, 0.5], [0, FFHQ_FOCAL, 0.5], [0, 0, 1]])
+    return join_label(cam2world, intrinsics.expand(len(yaw), 3, 3))
 
 
 def split_label(label: Float[Tensor, "batch 25"]) -> tuple[Float[Tensor, "batch 4 4"], Float[Tensor, "batch 3 3"]]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from model.landmarks import aligned_face, alignment, mouth_opening, standardised
 from model.settings import ModelSettings, TrainingSettings
+from preprocessing.cameras import flip_camera
 from preprocessing.reader import Sample, ShardReader
 
 EYES_AND_MOUTH = (4, 5)
@@ -156,6 +157,32 @@ class Batch:
     clips: list[str]
 
 
+def mirrored(batch: Batch, sources: Bool[np.ndarray, "s"]) -> Batch:
+    """The batch with the chosen sources and their drivers flipped horizontally: images, masks, cameras, alignments."""
+    rows = torch.from_numpy(sources)
+    per_source = len(batch.drivers) // len(batch.sources)
+    pairs = rows.repeat_interleave(per_source)
+
+    def flip(images: Tensor, which: Tensor) -> Tensor:
+        return torch.where(which.view(-1, *[1] * (images.dim() - 1)), images.flip(-1), images)
+
+    # x → 1 − x in the frame and in the aligned view, whose template is symmetric.
+    a = batch.alignments
+    across = torch.stack([a[:, 0, 0], -a[:, 0, 1], 1 - a[:, 0, 0] - a[:, 0, 2]], dim=1)
+    down = torch.stack([-a[:, 1, 0], a[:, 1, 1], a[:, 1, 0] + a[:, 1, 2]], dim=1)
+    labels = torch.from_numpy(flip_camera(batch.labels.numpy()))
+    return Batch(
+        sources=flip(batch.sources, rows),
+        drivers=flip(batch.drivers, pairs),
+        neutrals=None if batch.neutrals is None else flip(batch.neutrals, pairs),
+        labels=torch.where(pairs[:, None], labels, batch.labels),
+        targets=flip(batch.targets, pairs),
+        masks=flip(batch.masks, pairs),
+        alignments=torch.where(pairs[:, None, None], torch.stack([across, down], dim=1), a),
+        clips=batch.clips,
+    )
+
+
 class PairSampler:
     """Deterministic self and cross pairs of training frames.
 
@@ -203,7 +230,7 @@ class PairSampler:
                 neutrals.append(candidates[rng.integers(len(candidates))])
                 clips.append(driver_clip)
         relative = self.store.settings.relative_codes
-        return Batch(
+        batch = Batch(
             sources=self.store.sources(sources),
             drivers=self.store.drivers(drivers),
             neutrals=self.store.drivers(neutrals) if relative else None,
@@ -213,6 +240,7 @@ class PairSampler:
             alignments=self.store.alignments(drivers),
             clips=clips,
         )
+        return mirrored(batch, rng.random(len(sources)) < self.settings.flip) if self.settings.flip else batch
 
     def _driver(self, clip: str, rng: np.random.Generator) -> tuple[str, int]:
         frames, openings = self.frames[clip], self.openings[clip]

@@ -18,8 +18,9 @@ def reconstruction_loss(
     uniform: Bool[Tensor, "b n"],
     lambda_mask: float,
     mask_squared: float,
+    squared: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """L_recons of Eq. 7: L1 over the ``uniform`` pixels + λ3 · L1 in the eye + mouth mask [+ squared error there].
+    """L_recons of Eq. 7: L1 over the ``uniform`` pixels + λ3 · L1 in the eye + mouth mask [+ squared errors of both].
 
     Pixels are given as lists, so that the same code serves whole images and sampled rays. The L1 norm's median
     ignores rare open mouths; the squared error does not.
@@ -27,8 +28,9 @@ def reconstruction_loss(
     difference = output - target
     absolute = difference.abs().mean(1)
     loss = masked_mean(absolute, uniform) + lambda_mask * masked_mean(absolute, mask)
-    if mask_squared:
-        loss = loss + mask_squared * masked_mean(difference.square().mean(1), mask)
+    for weight, where in ((squared, uniform), (mask_squared, mask)):
+        if weight:
+            loss = loss + weight * masked_mean(difference.square().mean(1), where)
     return loss
 
 

@@ -50,6 +50,19 @@ def orthonormal_rows(matrices: Float[Tensor, "batch rows columns"]) -> Float[Ten
     return _OrthonormalRows.apply(matrices)
 
 
+def combine(
+    coefficients: Float[Tensor, "batch bases height width"], scaled: Float[Tensor, "bases channels height width"]
+) -> Float[Tensor, "batch channels height width"]:
+    """Σ_n coefficients_n ⊙ scaled_n, each coefficient map broadcast over the channels.
+
+    One small matrix product per texel, both factors laid out for it: twice as fast on a CPU as the plain einsum.
+    """
+    batch, _, height, width = coefficients.shape
+    left = coefficients.flatten(2).permute(2, 0, 1).contiguous()
+    per_texel = left @ scaled.flatten(2).permute(2, 0, 1).contiguous()
+    return per_texel.permute(1, 2, 0).reshape(batch, -1, height, width)
+
+
 def smooth_noise(count: int, channels: int, height: int, width: int) -> Float[Tensor, "count channels height width"]:
     """Gaussian noise of unit variance per value, a quarter of it fine, the rest smooth over about four texels.
 
@@ -98,34 +111,20 @@ class PlaneDictionary(nn.Module):
             orthonormal = orthonormal_rows(flat.permute(2, 0, 1)).permute(1, 2, 0)
         return orthonormal.reshape(count, channels, height, width)
 
-    def combine(
-        self,
-        coefficients: Float[Tensor, "batch bases height width"],
-        bases: Float[Tensor, "bases channels height width"],
-    ) -> Float[Tensor, "batch channels height width"]:
-        """Σ_n coefficients_n ⊙ gain · bases_n for bases already computed (once per step, however many batches).
-
-        One small matrix product per texel, both factors laid out for it: twice as fast on a CPU as the plain einsum.
-        """
-        batch, _, height, width = coefficients.shape
-        left = (self.gain * coefficients).flatten(2).permute(2, 0, 1).contiguous()
-        per_texel = left @ bases.flatten(2).permute(2, 0, 1).contiguous()
-        return per_texel.permute(1, 2, 0).reshape(batch, -1, height, width)
-
     def forward(
         self, coefficients: Float[Tensor, "batch bases height width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        return self.combine(coefficients, self.bases())
+        return combine(coefficients, self.scaled_bases())
+
+    def scaled_bases(self) -> Float[Tensor, "bases channels height width"]:
+        """gain · bases, what :func:`combine` takes; computed once for many frames."""
+        return self.gain * self.bases()
 
     @torch.no_grad()
     def retract(self) -> None:
         """Replace the parameter by the bases it stands for, times the gain; the function does not change.
 
-        Done after every optimiser step (projected gradient descent on the orthonormal frames), this makes
-        :meth:`retracted` exact, so that a step needs no QR in its forward and backward pass.
+        Done after every optimiser step (projected gradient descent on the orthonormal frames), ``weight`` itself is
+        what :meth:`scaled_bases` would return, and a step needs no QR in its forward and backward pass.
         """
-        self.weight.copy_(self.bases() * self.gain)
-
-    def retracted(self) -> Float[Tensor, "bases channels height width"]:
-        """The bases as the parameter holds them right after :meth:`retract`; differentiable, without a QR."""
-        return self.weight / self.gain
+        self.weight.copy_(self.scaled_bases())

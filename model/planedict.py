@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from model.cameras import REFERENCE_RADIUS, split_label
 from model.decoder import TriplaneDecoder
 from model.encoder import ResNet10
-from model.plane_dictionary import PlaneDictionary
+from model.plane_dictionary import PlaneDictionary, combine
 from model.rays import rays_of_pixels
 from model.renderer import RenderConfig, Rendering, render_rays
 from model.settings import GeneratorSettings, ModelSettings
@@ -50,7 +50,7 @@ HEAD_CENTRE, HEAD_RADII = (0.0, 0.02, 0.05), (0.21, 0.30, 0.25)
 
 
 def ellipsoid(channels: int, side: int, box_side: float) -> Float[Tensor, "planes side side"]:
-    """Initial canonical planes [3·channels, side, side] whose first channels sum to 1 − |(x − c)/r|², the rest is noise.
+    """Canonical planes [3·channels, side, side] whose first channels sum to 1 − |(x − c)/r|², noise in the rest.
 
     A quadratic form without mixed terms is a sum over planes, so a tri-plane holds it exactly: x² + y² in (x, y), z² in
     the others. Without it, training from nearly frontal views begins with a billboard.
@@ -131,19 +131,16 @@ class PlaneDict(nn.Module):
         """ΔP_id, Eq. 3."""
         return self.identity_generator(identity)
 
-    def bases(self) -> Tensor | None:
-        """The dictionary's orthonormal bases, computed once for many frames; None without a dictionary."""
-        return self.dictionary.bases() if self.settings.motion == "dictionary" else None
+    def scaled_bases(self) -> Tensor | None:
+        """The dictionary's scaled bases, computed once for many frames; None without a dictionary."""
+        return self.dictionary.scaled_bases() if self.settings.motion == "dictionary" else None
 
-    def motion_planes(
-        self, motion: Float[Tensor, "b d"], bases: Tensor | None = None
-    ) -> Float[Tensor, "b channels r r"]:
-        """ΔP_m, Eq. 4. Coefficients are divided by √N, so that the sum's scale does not depend on N."""
+    def motion_planes(self, motion: Float[Tensor, "b d"], scaled: Tensor | None) -> Float[Tensor, "b channels r r"]:
+        """ΔP_m, Eq. 4, with :meth:`scaled_bases`. Coefficients are divided by √N: the scale does not depend on N."""
         maps = self.motion_generator(motion)
-        if self.settings.motion == "generator":
+        if scaled is None:
             return maps
-        maps = maps / math.sqrt(self.settings.num_bases)
-        return self.dictionary.combine(maps, self.dictionary.bases() if bases is None else bases)
+        return combine(maps / math.sqrt(len(scaled)), scaled)
 
     def planes(
         self, identity_planes: Float[Tensor, "b channels r r"], motion_planes: Float[Tensor, "b channels r r"]
@@ -203,5 +200,8 @@ class PlaneDict(nn.Module):
         if neutral is not None:
             motion = motion - self.motion_code(neutral)
         return self.render(
-            self.planes(self.identity_planes(identity), self.motion_planes(motion)), label, identity, motion
+            self.planes(self.identity_planes(identity), self.motion_planes(motion, self.scaled_bases())),
+            label,
+            identity,
+            motion,
         )

@@ -122,6 +122,7 @@ class TrainingSettings(Block):
     lambda_mask: float = Field(10.0, ge=0, description="λ3 of Eq. 7")
     mask_squared: float = Field(0.0, ge=0, description="weight of the squared error in the eye + mouth mask")
     mask_squared_until: float = Field(0.75, ge=0, le=1, description="share of the training that uses it")
+    squared: float = Field(0.0, ge=0, description="weight of the squared error over all pixels")
     motion_penalty: float = Field(0.0, ge=0, description="weight of mean |ΔP_m|")
     weight_dis: float = Field(
         1.0, ge=0, description="weight of L_dis; 0: neither it nor cross pairs (they have no other loss)"
@@ -131,6 +132,7 @@ class TrainingSettings(Block):
     )
     dis_ramp: float = Field(0.1, gt=0, le=1, description="share of the training over which L_dis grows to its weight")
     stratified_drivers: float = Field(0.0, ge=0, le=1, description="share of drivers drawn evenly over mouth opening")
+    flip: float = Field(0.0, ge=0, le=1, description="probability of flipping a source and its drivers horizontally")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is exported")
     checkpoint_every: int = Field(5_000, ge=1, description="steps between checkpoints; two are kept")
     log_every: int = Field(50, ge=1, description="steps between rows of the curves")

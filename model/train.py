@@ -110,7 +110,8 @@ class Trainer:
         motion = self.model.motion_code(batch.drivers)
         if batch.neutrals is not None:
             motion = motion - self.model.motion_code(batch.neutrals)
-        bases = self.model.dictionary.retracted() if self.model.settings.motion == "dictionary" else None
+        # Right after a retraction the parameter is the scaled bases.
+        bases = self.model.dictionary.weight if self.model.settings.motion == "dictionary" else None
         motion_planes = self.model.motion_planes(motion, bases)
         repeated = identity.repeat_interleave(s.drivers, 0)
         identity_planes = self.model.identity_planes(identity).repeat_interleave(s.drivers, 0)
@@ -137,8 +138,8 @@ class Trainer:
                 features = self.model.render_pixels(planes, batch.labels, pixels, side).features
                 output = features[..., :3].transpose(1, 2)
                 target = batch.targets.flatten(2).gather(2, pixels[:, None].expand(-1, 3, -1))
-            squared = s.mask_squared if done < s.mask_squared_until else 0.0
-            reconstruction = reconstruction_loss(output, target, mask, uniform, s.lambda_mask, squared)
+            mask_squared = s.mask_squared if done < s.mask_squared_until else 0.0
+            reconstruction = reconstruction_loss(output, target, mask, uniform, s.lambda_mask, mask_squared, s.squared)
             loss = loss + s.lambda_recons * reconstruction
             difference = (output - target).detach()
             figures["reconstruction"] = reconstruction.item()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.data import FrameStore, PairSampler, open_store, resized, to_images, to_tensor
+from model.data import FrameStore, PairSampler, mirrored, open_store, resized, to_images, to_tensor
 from model.landmarks import RIGID, aligned_face, alignment, mouth_opening, template_points
 from model.settings import ModelSettings, TrainingSettings
 
@@ -101,3 +101,19 @@ def test_aligned_face_does_not_depend_on_where_the_face_is():
 def test_mouth_opening_ignores_scale():
     face = np.random.default_rng(0).normal(size=(478, 3))
     assert mouth_opening(face * 3) == pytest.approx(mouth_opening(face))
+
+
+def test_mirrored_pairs_stay_consistent(store):
+    batch = PairSampler(store, TRAINING, 0).batch(0, False)
+    flipped = mirrored(batch, np.array([True, False, True]))
+    torch.testing.assert_close(flipped.targets[:2], batch.targets[:2].flip(-1))
+    torch.testing.assert_close(flipped.targets[2:4], batch.targets[2:4])
+    assert (flipped.labels[0, 0] - batch.labels[0, 0]).abs() < 1e-6, "the cosine of yaw stays"
+    torch.testing.assert_close(flipped.labels[0, 3], -batch.labels[0, 3])
+    point = torch.tensor([0.3, 0.6, 1.0], dtype=torch.float64)
+    mirror = torch.tensor([0.7, 0.6, 1.0], dtype=torch.float64)
+    there, back = batch.alignments[0] @ point, flipped.alignments[0] @ mirror
+    torch.testing.assert_close(back, torch.stack([1 - there[0], there[1]]))
+    again = mirrored(flipped, np.array([True, False, True]))
+    torch.testing.assert_close(again.labels, batch.labels)
+    torch.testing.assert_close(again.alignments, batch.alignments)

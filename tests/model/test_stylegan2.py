@@ -1,4 +1,4 @@
-"""StyleGAN2 parts against the public release's formulas, written out plainly with zero-stuffing and full convolutions."""
+"""StyleGAN2 parts against the public formulas, written out plainly with zero-stuffing and full convolutions."""
 
 import pytest
 import torch

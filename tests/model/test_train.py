@@ -166,6 +166,7 @@ def test_reconstruction_is_l1_plus_weighted_mask():
     mask, uniform = torch.tensor([[True, False, False, False]]), torch.ones(1, 4, dtype=torch.bool)
     assert reconstruction_loss(output, target, mask, uniform, 10, 0).item() == pytest.approx(0.375 + 10)
     assert reconstruction_loss(output, target, mask, uniform, 0, 12).item() == pytest.approx(0.375 + 12)
+    assert reconstruction_loss(output, target, mask, uniform, 0, 0, 4).item() == pytest.approx(0.375 + 4 * 1.25 / 4)
     assert reconstruction_loss(output, target, torch.zeros_like(mask), uniform, 10, 12).item() == pytest.approx(0.375)
 
 
