@@ -20,12 +20,10 @@ from evaluation.metrics.geometry import camera_degrees
 from evaluation.outputs import Inputs, Reenactments, read_pairs
 from evaluation.settings import EvaluationSettings
 from evaluation.statistics import set_interval
-from preprocessing.cameras import intrinsics, label
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
 from preprocessing.files import atomic
 
 FFD_LEAST = 129  # more images than dlib has features
-ORBIT_TARGET = (0.0, 0.0, 0.2)
 COLUMNS = {
     "pair": "int64",
     "motion": "str",
@@ -50,15 +48,10 @@ def requested_degrees(yaw: float, pitch: float) -> NDArray[np.float64]:
     """Pitch, yaw and roll [3] in degrees of the multi-view protocol's camera at these offsets (radians)."""
     import torch
 
-    from model.cameras import FRONTAL, REFERENCE_RADIUS, look_at
+    from model.cameras import view_labels
 
-    camera = look_at(
-        torch.tensor([FRONTAL + yaw], dtype=torch.float64),
-        torch.tensor([FRONTAL + pitch], dtype=torch.float64),
-        REFERENCE_RADIUS,
-        torch.tensor(ORBIT_TARGET, dtype=torch.float64),
-    )
-    return camera_degrees(label(camera[0].numpy(), intrinsics()))
+    camera = view_labels(torch.tensor([yaw]), torch.tensor([pitch]))
+    return camera_degrees(camera[0].numpy())
 
 
 def score(pairs: pd.DataFrame, outputs: Reenactments, shards: Any, protocol: str, measurer: Measurer) -> pd.DataFrame:
