@@ -42,6 +42,7 @@ rule all:
         PLAN.stage_everywhere("masks"),
         PLAN.stage_everywhere("shards"),
         PLAN.training(RUN.run),
+        PLAN.pairs(RUN.run),
         PLAN.reenactments(RUN.run),
         PLAN.scores(RUN.run),
         PLAN.tables(RUN.run),
