@@ -61,9 +61,9 @@ def test_multiview_compares_with_the_requested_camera(tmp_path, shards, measurer
 
 
 def test_requested_angles_have_the_signs_of_the_camera():
-    assert np.allclose(requested_degrees(0, 0), 0, atol=1e-6)
+    assert np.allclose(requested_degrees(0, 0), 0, atol=1e-4)
     pitch, yaw, roll = requested_degrees(0.2, 0)
-    assert yaw > 11 and abs(pitch) < 1e-6 and abs(roll) < 1e-6
+    assert yaw > 11 and abs(pitch) < 1e-4 and abs(roll) < 1e-4
     assert requested_degrees(0, 0.2)[0] < -5  # +pitch moves the camera down
 
 
