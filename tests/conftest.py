@@ -1,5 +1,6 @@
 """Before anything imports a library that starts threads: one thread, as in every stage. Then synthetic faces."""
 
+# ruff: noqa: E402 - the variables are of no use once a library has started its threads
 import hashlib
 import io
 import json
