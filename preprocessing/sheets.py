@@ -36,10 +36,14 @@ class SheetRow(Row):
         return [(int(start), int(end), str(split)) for start, end, split in json.loads(self.segments)]
 
 
+LONGEST = 64
+"""Most characters of a key before the tube's number; names in a plain tar end at 100."""
+
+
 def safe(stem: str) -> str:
-    """A stem made safe for file and tar names: ASCII letters, digits, - and _, no leading dash, never empty."""
+    """A stem made safe for file and tar names: ASCII letters, digits, - and _, no leading dash, 1 to 64 of them."""
     ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_only).strip("-") or "clip"
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_only).strip("-")[:LONGEST] or "clip"
 
 
 def shard_of(clip: str, shards: int) -> int:

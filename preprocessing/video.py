@@ -50,8 +50,9 @@ class _Child:
 
     def __enter__(self) -> "_Child":
         _check_file(self.path)
-        # passthrough: every frame once, none repeated or left out to please the frame rate
-        wanted = ["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
+        # V: no cover pictures; passthrough: every frame once, none repeated or left out to please the frame rate
+        wanted = ["-map", "0:V:0", "-fps_mode", "passthrough"]
+        wanted += ["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
         self.words = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [*_ffmpeg("-v", "error", "-xerror", "-threads", "1"), *_input(self.path), *wanted],

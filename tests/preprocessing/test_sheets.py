@@ -23,6 +23,7 @@ EMBEDDED = '{"source": {"kind": "embedded"}, "shards": 2}'
         ("Zoë_№7", "Zoe_No7"),
         ("日本", "clip"),
         ("--", "clip"),
+        ("x" * 200, "x" * 64),
     ],
 )
 def test_keys_are_safe_and_readable(stem: str, key: str):
