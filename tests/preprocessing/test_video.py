@@ -141,6 +141,13 @@ def test_spans_give_the_same_frames_as_the_whole(tmp_path: Path, make_video):
         assert all(np.array_equal(some[index], whole[index]) for index in some)
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p10le", "gray", "yuv444p"])
+def test_other_pixel_formats_are_rgb_too(tmp_path: Path, make_video, pixels: str):
+    path = make_video(tmp_path / "a.mkv", frames=4, options=("-pix_fmt", pixels))
+    assert scan(path).frames == 4
+    assert next(frames(path))[1].shape == (48, 64, 3)
+
+
 @pytest.mark.parametrize(
     ("printed", "exact"), [(25.0, 25.0), (29.97, 30000 / 1001), (23.98, 24000 / 1001), (0.0, 25.0)]
 )
