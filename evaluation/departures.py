@@ -43,6 +43,11 @@ REASONS = {
     "training.rays": "rays are sampled, half of them in eyes and mouth, instead of whole images",
     "training.lambda_mask": "the squared error in the mask does this work",
     "training.mask_squared": "L1's median ignores a mouth that is rarely open",
+    "training.squared": "sharper and nearer than L1 alone in a short training",
+    "training.mask_margin": "what surrounds a moving mouth must not move along",
+    "training.motion_penalty": "keeps the motion planes small where nothing moves",
+    "training.flip": "mirrored pairs double the views of each head; from few, other views smear",
+    "training.stratified_drivers": "open mouths are rare",
     "training.weight_dis": "with relative codes identity stays without it, and at this size it costs expression",
     "training.ema": "averaged weights, as EG3D exports them",
 }

@@ -94,10 +94,14 @@ RECIPES: dict[str, dict[str, object]] = {
         "drivers": 2,
         "rays": 512,
         "lambda_mask": 1.0,
+        "squared": 4.0,
         "mask_squared": 12.0,
+        "mask_margin": 0.03,
         "weight_dis": 0.0,
-        "motion_penalty": 0.05,
+        "motion_penalty": 0.1,
         "stratified_drivers": 0.5,
+        "flip": 0.5,
+        "final_decay": 0.4,
         "ema": 0.99,
     },
 }
@@ -120,6 +124,9 @@ class TrainingSettings(Block):
     lambda_recons: float = Field(1.0, ge=0, description="λ1 of Eq. 5")
     lambda_motion: float = Field(1.5, ge=0, description="λ2 of Eq. 6")
     lambda_mask: float = Field(10.0, ge=0, description="λ3 of Eq. 7")
+    mask_margin: float = Field(
+        0.0, ge=0, le=0.2, description="growth of the eye + mouth mask in training, share of the image's side"
+    )
     mask_squared: float = Field(0.0, ge=0, description="weight of the squared error in the eye + mouth mask")
     mask_squared_until: float = Field(0.75, ge=0, le=1, description="share of the training that uses it")
     squared: float = Field(0.0, ge=0, description="weight of the squared error over all pixels")

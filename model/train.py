@@ -45,6 +45,14 @@ def sample_pixels(masks: Bool[Tensor, "b r r"], count: int) -> tuple[Int[Tensor,
     return torch.cat([everywhere, inside], dim=1), uniform
 
 
+def grown(masks: Bool[Tensor, "b r r"], margin: float) -> Bool[Tensor, "b r r"]:
+    """Masks grown by ``margin`` of the image's side: what surrounds a moving mouth is wrong too when it moves along."""
+    pixels = round(margin * masks.shape[-1])
+    if not pixels:
+        return masks
+    return F.max_pool2d(masks[:, None].float(), 2 * pixels + 1, stride=1, padding=pixels)[:, 0] > 0
+
+
 class Trainer:
     """One training run: model, averaged copy, optimiser, and the step both losses are taken in."""
 
@@ -117,6 +125,7 @@ class Trainer:
         identity_planes = self.model.identity_planes(identity).repeat_interleave(s.drivers, 0)
         planes = self.model.planes(identity_planes, motion_planes)
 
+        masks = grown(batch.masks, s.mask_margin)
         figures = {
             "identity_spread": spread(identity),
             "motion_spread": spread(motion),
@@ -129,11 +138,11 @@ class Trainer:
         if not cross:
             if s.rays is None:
                 output, target = rendered.image.flatten(2), batch.targets.flatten(2)
-                mask = batch.masks.flatten(1)
+                mask = masks.flatten(1)
                 uniform = torch.ones_like(mask)
             else:
-                pixels, uniform = sample_pixels(batch.masks, s.rays)
-                mask = batch.masks.flatten(1).gather(1, pixels)
+                pixels, uniform = sample_pixels(masks, s.rays)
+                mask = masks.flatten(1).gather(1, pixels)
                 side = self.model.settings.resolution
                 features = self.model.render_pixels(planes, batch.labels, pixels, side).features
                 output = features[..., :3].transpose(1, 2)

@@ -9,7 +9,7 @@ from model.checkpoints import latest_state, load_weights, save_state
 from model.data import PairSampler, open_store
 from model.losses import disentanglement_loss, reconstruction_loss
 from model.settings import ModelSettings, TrainingSettings
-from model.train import NonFiniteLoss, Trainer, main, parser, sample_pixels, spread, train
+from model.train import NonFiniteLoss, Trainer, grown, main, parser, sample_pixels, spread, train
 from preprocessing.cli import InputError
 
 MODEL = {
@@ -191,3 +191,10 @@ def test_recipes_are_defaults_that_a_given_value_overrides():
     assert (robust.learning_rate, robust.mask_squared, robust.weight_dis) == (2e-3, 12.0, 0.0)
     paper = TrainingSettings()
     assert (paper.learning_rate, paper.lambda_recons, paper.lambda_motion, paper.lambda_mask) == (1e-4, 1.0, 1.5, 10.0)
+
+
+def test_masks_grow_by_a_share_of_the_side():
+    masks = torch.zeros(1, 20, 20, dtype=torch.bool)
+    masks[0, 10, 10] = True
+    assert grown(masks, 0.1).sum() == 25 and grown(masks, 0.1)[0, 8, 12]
+    assert grown(masks, 0) is masks
