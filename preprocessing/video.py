@@ -6,11 +6,9 @@ a limit on memory, on silence and on the time waited for it. Whatever goes wrong
 :class:`~preprocessing.reasons.Dropped` with a reason of the closed list; nothing else gets out.
 """
 
-import contextlib
 import dataclasses
 import os
 import re
-import resource
 import select
 import subprocess
 import tempfile
@@ -53,18 +51,17 @@ class _Child:
         # V: no cover pictures; passthrough: every frame once, none repeated or left out to please the frame rate
         wanted = ["-map", "0:V:0", "-fps_mode", "passthrough"]
         wanted += ["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
+        # the shell sets the limit before FFmpeg starts, and is gone then
+        limited = ["sh", "-c", 'ulimit -v "$0"; exec "$@"', str(self.limits.memory_mb << 10)]
         self.words = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [*_ffmpeg("-v", "error", "-xerror", "-threads", "1"), *_input(self.path), *wanted],
+            [*limited, *_ffmpeg("-v", "error", "-xerror", "-threads", "1"), *_input(self.path), *wanted],
             stdout=subprocess.PIPE,
             stderr=self.words,
             stdin=subprocess.DEVNULL,
         )
         assert self.process.stdout is not None
         self.descriptor = self.process.stdout.fileno()
-        limit = self.limits.memory_mb << 20
-        with contextlib.suppress(ProcessLookupError):  # it may have ended already
-            resource.prlimit(self.process.pid, resource.RLIMIT_AS, (limit, limit))
         return self
 
     def __exit__(self, *_: object) -> None:
