@@ -95,7 +95,7 @@ RECIPES: dict[str, dict[str, object]] = {
         "rays": 512,
         "lambda_mask": 1.0,
         "squared": 4.0,
-        "mask_squared": 12.0,
+        "mask_squared": 16.0,
         "mask_margin": 0.03,
         "weight_dis": 0.0,
         "motion_penalty": 0.1,
