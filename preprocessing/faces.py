@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from preprocessing.backends import FaceMesh, LandmarkDetector, require_embedded
-from preprocessing.cameras import OPENCV_TO_WORLD, from_pose, label, scale_world
+from preprocessing.cameras import angles, from_pose, label, scale_world
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.reasons import Dropped
 from preprocessing.reference_face import RIGID, reference_world
@@ -25,6 +25,10 @@ from preprocessing.tars import dump_array, dump_json, tar_writer
 from preprocessing.tubefile import TubeFile, TubeWindow, tube_frames
 
 log = logging.getLogger(__name__)
+
+
+MAX_LEAN = np.radians(60)
+"""Largest roll of a head, in radians: on a face that lies on its side the landmarks are wrong."""
 
 
 def solve_camera(landmarks: np.ndarray, matrix: np.ndarray, size: int) -> tuple[np.ndarray, float]:
@@ -50,9 +54,9 @@ def solve_camera(landmarks: np.ndarray, matrix: np.ndarray, size: int) -> tuple[
 
 
 def looks_at_face(camera: np.ndarray) -> bool:
-    """Whether the face is seen from the front half and upright within a right angle, as landmarks need."""
-    rotation = camera[:16].reshape(4, 4)[:3, :3]
-    return bool(rotation[2, 2] < 0 and (rotation[:, 0] * OPENCV_TO_WORLD[0]).sum() > 0)
+    """Whether the face is seen from the front half and leans by less than :data:`MAX_LEAN`."""
+    backward = -camera[:16].reshape(4, 4)[2, 2]
+    return bool(backward > 0 and abs(angles(camera)[2]) < MAX_LEAN)
 
 
 @dataclass
@@ -64,9 +68,11 @@ class FaceTrack:
     landmarks: list[np.ndarray] = field(default_factory=list)
     cameras: list[np.ndarray] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
+    seen: int = 0
 
     def add(self, index: int, landmarks: np.ndarray, size: int, max_error: float) -> None:
         """Add a frame unless its camera cannot be solved."""
+        self.seen += 1
         try:
             camera, error = solve_camera(landmarks, self.tube.intrinsics(index), size)
         except Dropped:
@@ -89,8 +95,9 @@ def find_faces(
             tracks[tube.key].add(index, landmarks, crop.size, settings.max_error)
     kept = [track for track in tracks.values() if len(track.frames) >= crop.min_frames]
     if not kept:
-        most = max(len(track.frames) for track in tracks.values())
-        raise Dropped("too-short" if most else "no-face", f"a face in at most {most} frames of a tube")
+        most, seen = (max(counts) for counts in zip(*((len(t.frames), t.seen) for t in tracks.values()), strict=True))
+        reason = "too-short" if most else "no-pose" if seen else "no-face"
+        raise Dropped(reason, f"at most {most} frames of a tube have a camera, {seen} a face")
     return kept
 
 

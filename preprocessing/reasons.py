@@ -19,7 +19,7 @@ PERMANENT: dict[str, str] = {
     "leaves-the-frame": "the enlarged face box leaves the frame",
     "zero-size": "the face box has no area",
     "no-segment": "the clip is shorter than the parts that its sheet names",
-    "no-pose": "the camera cannot be solved from the landmarks",
+    "no-pose": "no camera explains the landmarks, or the head lies on its side",
 }
 """Permanent reasons: the same input gives the same answer."""
 

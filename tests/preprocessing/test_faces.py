@@ -85,7 +85,8 @@ def test_the_world_scale_puts_the_median_camera_at_the_radius():
 def test_a_face_seen_from_behind_or_upside_down_is_refused():
     assert looks_at_face(known(60))
     assert not looks_at_face(known(120))
-    assert not looks_at_face(known(0, 0, 120))
+    assert looks_at_face(known(0, 0, 50))
+    assert not looks_at_face(known(0, 0, 80))
 
 
 TUBE = TubeWindow(
@@ -121,7 +122,12 @@ def test_fomms_crop_keeps_the_pose():
 def test_a_clip_without_enough_faces_is_dropped(monkeypatch: pytest.MonkeyPatch):
     blank = np.zeros((100, 100, 3), np.uint8)
     monkeypatch.setattr("preprocessing.faces.tube_frames", lambda *_: ((TUBE, i, blank) for i in range(10, 14)))
-    for detect, reason in ((lambda _: None, "no-face"), (lambda _: seen(known()), "too-short")):
+    lying = seen(known(0, 0, 80))
+    for detect, reason in (
+        (lambda _: None, "no-face"),
+        (lambda _: lying, "no-pose"),
+        (lambda _: seen(known()), "too-short"),
+    ):
         with pytest.raises(Dropped) as dropped:
             find_faces([TUBE], detect, FacesSettings(), CropSettings(min_frames=8))
         assert dropped.value.reason == reason
