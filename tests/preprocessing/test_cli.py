@@ -21,7 +21,7 @@ def test_settings_come_from_json_a_block_or_a_whole_configuration(tmp_path: Path
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ('{"min_frame": 8}', "crop: unknown key 'min_frame'."),
+        ('{"min_frame": 8}', "crop: unknown key 'min_frame'"),
         ('{"min_frames": "many"}', "'min_frames' = 'many' is wrong"),
         ('{"decode": {"memory_mb": 1}}', "'decode.memory_mb' = 1 is wrong"),
         ('{"min_frames"', "not valid JSON"),
