@@ -44,7 +44,8 @@ def folder(tmp_path):
     random = np.random.default_rng(0)
     (folder / "noise.mp4").write_bytes(random.bytes(50_000))
     (folder / "words.mp4").write_text("not a video\n" * 100)
-    write_video(folder / "no face.mp4", random.integers(0, 255, (40, 96, 128, 3), dtype=np.uint8))
+    ramp = np.add.outer(np.arange(96), np.arange(128)).astype(np.uint8)
+    write_video(folder / "no face.mp4", np.stack([np.stack([ramp + i] * 3, axis=-1) for i in range(40)]))
     first = next(iter(imageio.get_reader(fine)))
     write_video(folder / "single.mp4", first[None])
     return folder
