@@ -9,16 +9,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+ILL_CONDITIONED = 30.0
+"""Ratio of the Cholesky factor's diagonal above which two passes in single precision are not trusted."""
+
+
 class _OrthonormalRows(torch.autograd.Function):
     """Cholesky-QR of wide matrices and its backward, as matrix products with N × N factors only."""
 
     @staticmethod
     def forward(ctx: Any, matrices: Tensor) -> Tensor:
-        inverse = _inverse_factor(matrices)
-        rows = inverse @ matrices
-        second = _inverse_factor(rows)
-        rows = second @ rows
-        ctx.save_for_backward(rows, second @ inverse)
+        factor, failed = torch.linalg.cholesky_ex(_gram(matrices))
+        sizes = factor.diagonal(dim1=1, dim2=2)
+        if failed.any() or (sizes.amax(1) > ILL_CONDITIONED * sizes.amin(1)).any():
+            rows, inverse = _cholesky_qr(matrices.double(), torch.linalg.cholesky(_gram(matrices.double())))
+            rows, inverse = rows.to(matrices), inverse.to(matrices)
+        else:
+            rows, inverse = _cholesky_qr(matrices, factor)
+        ctx.save_for_backward(rows, inverse)
         return rows
 
     @staticmethod
@@ -32,9 +39,20 @@ class _OrthonormalRows(torch.autograd.Function):
         return torch.baddbmm(factor @ gradient, factor @ symmetric, rows, alpha=-1)
 
 
-def _inverse_factor(matrices: Tensor) -> Tensor:
-    """L⁻¹ for the Cholesky factor A Aᵀ = L Lᵀ."""
-    factor = torch.linalg.cholesky(matrices @ matrices.transpose(1, 2))
+def _cholesky_qr(matrices: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthonormal rows and the triangular map to them, given the Cholesky factor of the Gram matrices; two passes."""
+    first = _inverse(factor)
+    rows = first @ matrices
+    second = _inverse(torch.linalg.cholesky(_gram(rows)))
+    return second @ rows, second @ first
+
+
+def _gram(matrices: Tensor) -> Tensor:
+    return matrices @ matrices.transpose(1, 2)
+
+
+def _inverse(factor: Tensor) -> Tensor:
+    """L⁻¹ of lower triangular matrices."""
     identity = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device).expand_as(factor)
     return torch.linalg.solve_triangular(factor, identity, upper=False)
 
@@ -43,9 +61,9 @@ def orthonormal_rows(matrices: Float[Tensor, "batch rows columns"]) -> Float[Ten
     """Orthonormal rows spanning the same nested subspaces: Q of a QR decomposition whose R has a positive diagonal.
 
     Cholesky-QR, twice: each pass forms the small Gram matrix A Aᵀ = L Lᵀ and returns L⁻¹ A. Two passes bring the error
-    to rounding level for any reasonably conditioned input, the sign is fixed (LAPACK's QR flips it between calls), and
-    both directions are matrix products. Differentiable once. Rows must be linearly independent, else
-    ``torch.linalg.LinAlgError``.
+    to rounding level, in double precision where the rows are nearly dependent (as many bases as channels at a texel);
+    the sign is fixed (LAPACK's QR flips it between calls), and both directions are matrix products. Differentiable
+    once. Rows must be linearly independent, else ``torch.linalg.LinAlgError``.
     """
     return _OrthonormalRows.apply(matrices)
 

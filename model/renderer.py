@@ -1,5 +1,6 @@
 """Volume rendering of a tri-plane: lookup, stratified and importance samples, ray marching (EG3D's conventions)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -38,7 +39,7 @@ class Rendering(NamedTuple):
 
 def render_rays(
     planes: Float[Tensor, "batch 3 channels height width"],
-    decoder: TriplaneDecoder,
+    decoder: TriplaneDecoder | Callable[..., tuple[Tensor, Tensor]],
     origins: Float[Tensor, "batch rays 3"],
     directions: Float[Tensor, "batch rays 3"],
     config: RenderConfig,
@@ -46,6 +47,7 @@ def render_rays(
 ) -> Rendering:
     """Render rays through a tri-plane (EG3D's ``ImportanceRenderer``; paper, section "Tri-Plane Representation").
 
+    ``decoder`` maps features [batch, points, channels] to raw density [batch, points, 1] and colour features.
     ``depth_shift`` moves near and far per image, for cameras that are not at EG3D's distance of 2.7.
     Gradients reach planes and decoder; the fine depths carry none.
     """
@@ -56,8 +58,10 @@ def render_rays(
         batch, rays, samples, _ = depths.shape
         points = origins[:, :, None] + depths * directions[:, :, None]
         features = look_up(table, shape, points.reshape(batch, -1, 3), config)
-        along = directions[:, :, None].expand_as(points).reshape(batch, -1, 3) if decoder.direction_channels else None
-        density, colour = decoder(features, along)
+        if getattr(decoder, "direction_channels", 0):
+            density, colour = decoder(features, directions[:, :, None].expand_as(points).reshape(batch, -1, 3))
+        else:
+            density, colour = decoder(features)
         return density.reshape(batch, rays, samples, 1), colour.reshape(batch, rays, samples, -1)
 
     depths = coarse_depths(origins, config, depth_shift)

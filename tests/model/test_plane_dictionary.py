@@ -15,6 +15,18 @@ def test_bases_are_orthonormal_to_1e5(orthogonality):
     assert (gram - torch.eye(20)).abs().max() < 1e-5
 
 
+def test_nearly_dependent_rows_are_orthonormal_too():
+    for seed in range(5):
+        torch.manual_seed(seed)
+        dictionary = PlaneDictionary(6, 6, 32, 32, "pixel")
+        with torch.no_grad():
+            dictionary.weight.copy_(torch.randn_like(dictionary.weight))
+        bases = dictionary.bases().flatten(2)
+        assert (torch.einsum("ncp,mcp->pnm", bases, bases) - torch.eye(6)).abs().max() < 1e-5
+        bases.sum().backward()
+        assert dictionary.weight.grad is not None and dictionary.weight.grad.isfinite().all()
+
+
 def test_equals_lapacks_qr_with_positive_diagonal_in_value_and_gradient():
     torch.manual_seed(0)
     matrices = torch.randn(4, 6, 40, dtype=torch.float64, requires_grad=True)
