@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 ILL_CONDITIONED = 30.0
 """Ratio of the Cholesky factor's diagonal above which two passes in single precision are not trusted."""
 

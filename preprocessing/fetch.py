@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
+from preprocessing.embedded import cache_directory, fill_cache
 from preprocessing.files import sha256
 from preprocessing.reasons import Dropped, is_transient
 from preprocessing.rows import Row, drop, read_rows, write_stage
 from preprocessing.settings import DatasetSettings
 from preprocessing.sheets import SheetRow, read_sheet
-from preprocessing.sources import Source, cache_directory, fill_cache, open_source
+from preprocessing.sources import Source, open_source
 from preprocessing.video import scan
 
 log = logging.getLogger(__name__)

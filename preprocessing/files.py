@@ -12,6 +12,13 @@ from pathlib import Path
 from typing import Any
 
 
+def cache_root() -> Path:
+    """Where the project keeps what it fetched: $PLANEDICT_CACHE, else ``planedict`` in the user's cache directory."""
+    if given := os.environ.get("PLANEDICT_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "planedict"
+
+
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; on success flush it to disk and rename it into place.

@@ -7,9 +7,9 @@ import pandas as pd
 
 from preprocessing.backends import BoxDetector, MediapipeBoxes
 from preprocessing.cli import InputError, progress
+from preprocessing.entries import BLOCK_SECONDS, SPLITS, Entry, Segment, blocks, last_quarter
 from preprocessing.reasons import Dropped
 from preprocessing.settings import SourceSettings
-from preprocessing.sources import BLOCK_SECONDS, SPLITS, Entry, Segment, blocks, last_quarter
 from preprocessing.video import VideoInfo, frames, scan
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from preprocessing.cli import InputError, add_common, load_settings, run_command
+from preprocessing.entries import Entry, Segment
 from preprocessing.files import atomic
 from preprocessing.rows import Row, read_rows, write_rows
 from preprocessing.settings import DatasetSettings
-from preprocessing.sources import Entry, Segment, open_source
+from preprocessing.sources import open_source
 
 log = logging.getLogger(__name__)
 

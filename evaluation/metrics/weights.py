@@ -6,7 +6,6 @@
 import argparse
 import csv
 import functools
-import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing.cli import InputError, add_common, progress, run_command
-from preprocessing.files import atomic, sha256
+from preprocessing.files import atomic, cache_root, sha256
 
 REGISTRY = Path(__file__).parents[2] / "workflow" / "config" / "weights.tsv"
 ALEXNET = "alexnet-owt-7be5be79.pth"
@@ -45,13 +44,6 @@ class Weights:
     def fits(self, found: str) -> bool:
         """Whether a file's sha256 is the registered one, as far as that is known."""
         return found.startswith(self.sha256.removeprefix("prefix:"))
-
-
-def cache_root() -> Path:
-    """``$PLANEDICT_CACHE``, else the user's cache directory for this project."""
-    if given := os.environ.get("PLANEDICT_CACHE"):
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "planedict"
 
 
 @functools.cache

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from preprocessing.entries import Entry
 from preprocessing.sheets import build, main, read_sheet, safe, shard_of
-from preprocessing.sources import Entry
 
 EMBEDDED = '{"source": {"kind": "embedded"}, "shards": 2}'
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from preprocessing.sources import cache_directory
+from preprocessing.embedded import cache_directory
 
 pytestmark = pytest.mark.chain
 REASONS = {

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from preprocessing import sources
+from preprocessing import embedded
+from preprocessing.embedded import EMBEDDED, EmbeddedSource, cache_directory, fill_cache
+from preprocessing.entries import blocks, last_quarter
 from preprocessing.reasons import Dropped
 from preprocessing.settings import SourceSettings
-from preprocessing.sources import EMBEDDED, EmbeddedSource, blocks, cache_directory, fill_cache, last_quarter
 
 
 def test_every_fourth_block_is_held_out_without_the_frames_near_its_borders():
@@ -91,7 +92,7 @@ def clients(monkeypatch: pytest.MonkeyPatch, edit: bytes = b"", code: int = 0) -
                         package.addfile(info, io.BytesIO(name.encode() + edit))
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(sources.subprocess, "run", run)
+    monkeypatch.setattr(embedded.subprocess, "run", run)
     return commands
 
 
