@@ -188,7 +188,7 @@ def test_spread_of_constant_codes_is_zero():
 
 def test_recipes_are_defaults_that_a_given_value_overrides():
     robust = TrainingSettings(recipe="robust", learning_rate=2e-3)
-    assert (robust.learning_rate, robust.mask_squared, robust.weight_dis) == (2e-3, 16.0, 0.0)
+    assert (robust.learning_rate, robust.mask_squared, robust.weight_dis) == (2e-3, 12.0, 0.0)
     paper = TrainingSettings()
     assert (paper.learning_rate, paper.lambda_recons, paper.lambda_motion, paper.lambda_mask) == (1e-4, 1.0, 1.5, 10.0)
 
