@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from evaluation.outputs import read_pairs
+from evaluation.settings import COPY
 from model.animator import Animator, Source
 from model.cameras import relative_camera, view_labels
 from model.checkpoints import load_weights
@@ -21,7 +22,6 @@ from preprocessing.files import atomic
 from preprocessing.reader import ShardReader
 from preprocessing.tars import tar_writer
 
-COPY = "copy"
 ABSOLUTE, RELATIVE, NONE = "absolute", "relative", "none"
 Frame = tuple[str, int]
 

@@ -33,8 +33,7 @@ from evaluation.render import (
     number,
     reasons,
 )
-from evaluation.settings import EvaluationSettings, ReportSettings
-from evaluation.tables import COPY_NAME
+from evaluation.settings import COPY_NAME, EvaluationSettings, ReportSettings
 from preprocessing.cli import InputError, add_common, load_settings, read_mapping, run_command
 from preprocessing.files import atomic
 

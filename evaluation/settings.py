@@ -6,37 +6,40 @@ from pydantic import Field
 
 from preprocessing.cli import Block
 
+COPY, COPY_NAME = "copy", "copy of the source"
+"""The method that needs no training: its slug, a part of paths, and its name in the tables."""
+
 
 class ProtocolSettings(Block):
     """Which images are compared: the sizes of the three protocols' pair lists."""
 
     self_frames_per_clip: int = Field(
-        default=40, ge=1, description="Driver frames of each test clip in self-reenactment."
+        default=40, ge=1, description="driver frames of each test clip in self-reenactment"
     )
     cross_pairs: int = Field(
-        default=150, ge=1, description="Seeded pairs of different people (the paper's scale: 2,083)."
+        default=150, ge=1, description="seeded pairs of different people (the paper's scale: 2,083)"
     )
     multiview_pairs: int = Field(
-        default=3, ge=1, description="Cross pairs rendered at the 25 views of the multi-view protocol."
+        default=3, ge=1, description="cross pairs rendered at the 25 views of the multi-view protocol"
     )
-    seed: int = Field(default=0, ge=0, description="Seed of the sampled frames and pairs.")
+    seed: int = Field(default=0, ge=0, description="seed of the sampled frames and pairs")
 
 
 class FigureSettings(Block):
     """How many rows and views the figures show, and at which print resolution."""
 
-    rows: int = Field(default=5, ge=1, le=24, description="Examples (rows) in figures 3, 4 and 5.")
-    views: int = Field(default=5, ge=1, le=9, description="Views per fan in figures 1 and 6, at most.")
-    cell: int = Field(default=256, ge=48, le=1024, description="Side of one picture in the figures, in pixels.")
-    dpi: int = Field(default=150, ge=50, le=600, description="Dots per inch of text and lines.")
+    rows: int = Field(default=5, ge=1, le=24, description="examples (rows) in figures 3, 4 and 5")
+    views: int = Field(default=5, ge=1, le=9, description="views per fan in figures 1 and 6, at most")
+    cell: int = Field(default=256, ge=48, le=1024, description="side of one picture in the figures, in pixels")
+    dpi: int = Field(default=150, ge=50, le=600, description="dots per inch that the PNG files state, for printing")
 
 
 class ReportSettings(Block):
     """What the page embeds."""
 
-    videos: int = Field(default=4, ge=0, le=24, description="Driven clips shown as short videos.")
-    video_frames: int = Field(default=100, ge=2, le=1000, description="Frames of each video, at most.")
-    picture_side: int = Field(default=1600, ge=200, description="Longest side of an embedded picture, in pixels.")
+    videos: int = Field(default=4, ge=0, le=24, description="driven clips shown as short videos")
+    video_frames: int = Field(default=100, ge=2, le=1000, description="frames of each video, at most")
+    picture_side: int = Field(default=1600, ge=200, description="longest side of an embedded picture, in pixels")
 
 
 class EvaluationSettings(Block):
@@ -45,8 +48,8 @@ class EvaluationSettings(Block):
     protocol: ProtocolSettings = ProtocolSettings()
     backend: Literal["embedded", "standard", "auto"] = Field(
         default="auto",
-        description="Detectors: those inside the wheels, the paper's, or the paper's where their weights are at hand.",
+        description="detectors: those inside the wheels, the paper's, or the paper's where their weights are at hand",
     )
-    bootstrap_samples: int = Field(default=2000, ge=100, le=100_000, description="Resamples behind each 95 % interval.")
+    bootstrap_samples: int = Field(default=2000, ge=100, le=100_000, description="resamples behind each 95 % interval")
     figures: FigureSettings = FigureSettings()
     report: ReportSettings = ReportSettings()

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from evaluation.metrics.catalogue import BY_NAME, METRICS, TABLES, Metric
 from evaluation.render import markdown, tex
-from evaluation.settings import EvaluationSettings
+from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
 from evaluation.statistics import mean_interval
 from preprocessing.cli import Block, InputError, add_common, load_settings, run_command, validated
 from preprocessing.files import atomic
@@ -49,7 +49,6 @@ TASK_OF_TABLE = {
     5: "ablation",
 }
 UNNAMED_DATASET = "VoxCeleb1"  # Tables 1, 2 and 4 leave the dataset open; we measure them on VoxCeleb1's test set
-COPY_SLUG, COPY_NAME = "copy", "copy of the source"
 MOTIONS = ("absolute", "relative", "relative_best", "")
 Row = dict[str, Any]
 # Stands for a score file without rows: the method ran, but the dataset has no such pairs.
@@ -80,7 +79,7 @@ class Methods(Block):
 
     def of_table(self, table: int) -> dict[str, str]:
         """The methods of one table, the copy of the source last."""
-        return {**(self.ablation if table == 5 else self.main), COPY_SLUG: COPY_NAME}
+        return {**(self.ablation if table == 5 else self.main), COPY: COPY_NAME}
 
 
 @dataclass(frozen=True)

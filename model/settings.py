@@ -43,6 +43,12 @@ class RenderSettings(Block):
     feature_channels: int = Field(32, ge=3, description="rendered channels; the first three are the raw image")
     view_direction: bool = Field(False, description="give the decoder the viewing direction, as the paper's text does")
 
+    @model_validator(mode="after")
+    def _depths_ascend(self) -> "RenderSettings":
+        if self.near >= self.far:
+            raise ValueError("near must be less than far")
+        return self
+
 
 class ModelSettings(Block):
     """The whole model. The defaults are the paper's sizes."""

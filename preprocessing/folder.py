@@ -43,11 +43,7 @@ class FolderSource:
     """Every video file directly in a folder; the files stay where they are."""
 
     def __init__(self, settings: SourceSettings) -> None:
-        if settings.path is None:
-            raise InputError("source.path is missing: source.kind = 'folder' needs the folder of videos.")
-        if settings.frames:
-            raise InputError("source.frames is only for source.kind = 'embedded'.")
-        if not settings.path.is_dir():
+        if settings.path is None or not settings.path.is_dir():
             raise InputError(f"{settings.path} is not a folder of videos.")
         self.folder = settings.path
 

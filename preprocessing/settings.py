@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from preprocessing.cli import Block
 
@@ -19,6 +19,16 @@ class SourceSettings(Block):
         default_factory=dict,
         description="use only the first so many frames of these clips; empty: whole clips (kind: embedded only)",
     )
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> "SourceSettings":
+        if self.kind == "folder" and self.path is None:
+            raise ValueError("source.path is missing: source.kind = 'folder' needs the folder of videos")
+        if self.kind == "embedded" and self.path is not None:
+            raise ValueError("source.path is only for source.kind = 'folder'")
+        if self.kind == "folder" and self.frames:
+            raise ValueError("source.frames is only for source.kind = 'embedded'")
+        return self
 
 
 class DatasetSettings(Block):
@@ -56,6 +66,12 @@ class CropSettings(Block):
     size: int = Field(default=256, ge=32, le=1024, description="side of a frame in the shards, in pixels")
     smoothing: float = Field(default=0.2, ge=0, le=5, description="smoothing of the window's centre, in seconds")
     decode: DecodeSettings = Field(default_factory=DecodeSettings, description="limits on the decoder")
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> "CropSettings":
+        if self.min_frames > self.max_frames:
+            raise ValueError("min_frames must not exceed max_frames")
+        return self
 
 
 class FacesSettings(Block):

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Protocol
 
-from preprocessing.cli import InputError
 from preprocessing.embedded import EmbeddedSource
 from preprocessing.entries import Entry
 from preprocessing.settings import SourceSettings
@@ -22,8 +21,6 @@ class Source(Protocol):
 def open_source(settings: SourceSettings) -> Source:
     """The source of ``settings``; raises :class:`InputError` for settings that do not fit together."""
     if settings.kind == "embedded":
-        if settings.path is not None:
-            raise InputError("source.path is only for source.kind = 'folder'.")
         return EmbeddedSource(settings)
     from preprocessing.folder import FolderSource  # its table reader costs every other job a second
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from workflow.settings import COPY, RunSettings, as_json
+from evaluation.settings import COPY
+from workflow.settings import REFERENCE, RunSettings, as_json
 
 PROTOCOLS = ("self", "cross", "multiview")
 TABLES = (1, 2, 3, 4, 5)
@@ -183,5 +184,5 @@ class Plan:
     def reference(self) -> list[str]:
         """The committed results: tables and figures of all seeds pooled."""
         names = ("contact_sheet.png", "health.json", "provenance.json")
-        rest = [f"results/reference/{name}" for name in names]
-        return [*self.tables("reference"), *self.figures("reference"), *rest]
+        rest = [f"results/{REFERENCE}/{name}" for name in names]
+        return [*self.tables(REFERENCE), *self.figures(REFERENCE), *rest]

@@ -14,15 +14,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from evaluation.settings import EvaluationSettings
+from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
 from model.settings import ModelSettings, TrainingSettings
 from preprocessing.cli import Block, InputError, read_mapping, validated
+from preprocessing.embedded import EmbeddedSource
 from preprocessing.settings import CropSettings, DatasetSettings, FacesSettings, MasksSettings, ShardsSettings
 
 # Names that become parts of paths.
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-# The method that needs no training: the source image itself.
-COPY = "copy"
+# Where the pooled seeds' results lie, beside those of the runs.
+REFERENCE = "reference"
 
 
 class MethodSettings(Block):
@@ -56,7 +57,7 @@ class RunSettings(Block):
     shard: ShardsSettings = Field(default_factory=ShardsSettings, description="WebDataset shards")
     model: ModelSettings = Field(default_factory=ModelSettings, description="the model every method starts from")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
-    methods: dict[Slug, MethodSettings] = Field(description="slug → trained method of Tables 1 to 4")
+    methods: dict[Slug, MethodSettings] = Field(min_length=1, description="slug → trained method of Tables 1 to 4")
     ablation: dict[Slug, MethodSettings] = Field(default_factory=dict, description="slug → row of Table 5")
     reference: ReferenceSettings = Field(default_factory=ReferenceSettings, description="the committed results")
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings, description="protocols, metrics")
@@ -64,14 +65,23 @@ class RunSettings(Block):
     @model_validator(mode="after")
     def _names_agree(self) -> "RunSettings":
         for key in ("train_on", "test_on"):
-            for name in getattr(self, key):
+            names = getattr(self, key)
+            for name in names:
                 if name not in self.datasets:
                     raise ValueError(f"{key} names '{name}', which is not one of datasets ({', '.join(self.datasets)})")
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key} names a dataset twice")
+        if self.run == REFERENCE:
+            raise ValueError(f"the run's name '{REFERENCE}' is kept for the pooled results")
         for slug in self.ablation:
             if slug in self.methods:
                 raise ValueError(f"'{slug}' is both in methods and in ablation")
         if COPY in {*self.methods, *self.ablation}:
             raise ValueError(f"the slug '{COPY}' is kept for the copy of the source")
+        for group in (self.methods, self.ablation):
+            names = [method.name for method in group.values()]
+            if twice := next((name for name in names if names.count(name) > 1 or name == COPY_NAME), None):
+                raise ValueError(f"the method name '{twice}' would stand for two rows of one table")
         return self
 
     @cached_property
@@ -81,11 +91,19 @@ class RunSettings(Block):
 
     def model_of(self, slug: str) -> ModelSettings:
         """The model block of one method: the run's, with the method's changes."""
-        return validated(ModelSettings, _merge(self.model, self.trained[slug].model), f"model of '{slug}'")
+        values = _merge(self.model.model_dump(mode="json"), self.trained[slug].model)
+        return validated(ModelSettings, values, f"model of '{slug}'")
 
     def training_of(self, slug: str) -> TrainingSettings:
-        """The training block of one method: the run's, with the method's changes."""
-        return validated(TrainingSettings, _merge(self.training, self.trained[slug].training), f"training of '{slug}'")
+        """The training block of one method: the run's, with the method's changes.
+
+        A method of another recipe keeps only what the run's block changed from its own recipe.
+        """
+        changes, values = self.trained[slug].training, self.training.model_dump(mode="json")
+        if "recipe" in changes:
+            named = TrainingSettings(recipe=self.training.recipe).model_dump(mode="json")
+            values = {key: value for key, value in values.items() if value != named[key]}
+        return validated(TrainingSettings, _merge(values, changes), f"training of '{slug}'")
 
     def seed_of(self, run: str) -> int:
         """The seed of run ``{run}`` or ``{run}-seed{n}``."""
@@ -99,16 +117,12 @@ class RunSettings(Block):
         return [self.run] + [f"{self.run}-seed{n}" for n in range(1, self.reference.seeds)]
 
 
-def _merge(block: BaseModel, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``block`` as plain values with ``changes`` laid over it, nested mappings key by key."""
-
-    def lay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-        for key, value in over.items():
-            both = isinstance(value, Mapping) and isinstance(base.get(key), dict)
-            base[key] = lay(base[key], value) if both else copy.deepcopy(value)
-        return base
-
-    return lay(block.model_dump(mode="json"), changes)
+def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes`` laid over it in place, nested mappings key by key."""
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(base.get(key), dict)
+        base[key] = _merge(base[key], value) if both else copy.deepcopy(value)
+    return base
 
 
 def _own_clips(values: dict[str, Any], given: Any) -> dict[str, Any]:
@@ -132,6 +146,9 @@ def load(config: Mapping[str, Any]) -> RunSettings:
     if "clips" in values:
         values = _own_clips(values, values.pop("clips"))
     run = validated(RunSettings, values, "configuration")
+    for dataset in run.datasets.values():
+        if dataset.source.kind == "embedded":
+            EmbeddedSource(dataset.source)  # refuses clips that it does not have
     for slug in run.trained:
         run.model_of(slug)
         run.training_of(slug)

@@ -60,6 +60,14 @@ def test_methods_change_only_what_they_name():
     assert run.training_of("a").iterations == 3
 
 
+def test_a_method_of_another_recipe_has_its_values_and_the_runs_own_changes():
+    changes = {"a": {"name": "A", "training": {"recipe": "paper", "threads": 2}}}
+    run = load(SMALL | {"methods": changes, "training": {"recipe": "robust", "iterations": 7}})
+    training = run.training_of("a")
+    assert (training.recipe, training.lambda_mask, training.weight_dis, training.rays) == ("paper", 10.0, 1.0, None)
+    assert (training.iterations, training.threads, run.training.weight_dis) == (7, 2, 0.0)
+
+
 def test_a_method_can_switch_a_block_on_and_off():
     own = {"resolution": 32, "width": 4}
     run = load(
@@ -103,6 +111,27 @@ def test_own_clips_become_a_run_of_their_own(tmp_path):
         ({"ablation": {"planedict": {"name": "A"}}}, "configuration: 'planedict' is both in methods and in ablation."),
         ({"clips": "no/such/folder"}, "clips=no/such/folder is not a folder."),
         ({"clips": None}, "clips= is not a folder."),
+        ({"methods": {}}, "configuration: methods: dictionary should have at least 1 item"),
+        ({"train_on": ["embedded", "embedded"]}, "configuration: train_on names a dataset twice."),
+        ({"run": "reference"}, "configuration: the run's name 'reference' is kept for the pooled results."),
+        (
+            {"ablation": {"a": {"name": "A"}, "b": {"name": "A"}}},
+            "configuration: the method name 'A' would",
+        ),
+        (
+            {"methods": {"a": {"name": "copy of the source"}}},
+            "configuration: the method name 'copy of",
+        ),
+        ({"crop": {"min_frames": 20, "max_frames": 10}}, "configuration: crop: min_frames must not exceed max_frames."),
+        ({"model": {"render": {"near": 4}}}, "configuration: model.render: near must be less than far."),
+        (
+            {"datasets": {"embedded": {"source": {"kind": "folder"}}}},
+            "configuration: datasets.embedded.source: source.path is missing",
+        ),
+        (
+            {"datasets": {"embedded": {"source": {"kind": "embedded", "frames": {"x": 3}}}}},
+            "source.frames names 'x', which is not an embedded clip (",
+        ),
     ],
 )
 def test_mistakes_end_in_one_sentence(change, sentence):
