@@ -4,7 +4,6 @@ Rows are taken at even steps through the pair lists, not picked.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -18,14 +17,14 @@ from PIL import Image
 from evaluation.canvas import Cell, Grid, Row, beside, footer, notice, stacked
 from evaluation.metrics.faces import FaceReader
 from evaluation.outputs import Inputs, Reenactments, Shards, read_pairs
+from evaluation.protocol import VIEW_OFFSETS
 from evaluation.settings import EvaluationSettings, FigureSettings
 from evaluation.tables import Methods
-from preprocessing.cli import InputError, add_common, load_settings, run_command, validated
+from preprocessing.cli import InputError, add_common, load_settings, run_command
 from preprocessing.files import atomic
 
 Picture = NDArray[np.uint8]
 FIGURES = (1, 3, 4, 5, 6)
-FAN = (-0.4, -0.2, 0.0, 0.2, 0.4)
 Pair = dict[str, Any]
 
 
@@ -207,7 +206,7 @@ def _radians(value: float) -> str:
 
 def figure6(material: list[Material], settings: FigureSettings, label: str) -> Image.Image:
     """Each cross pair from a fan of yaws and a fan of pitches."""
-    fan = _fan(FAN, settings.views)
+    fan = _fan(VIEW_OFFSETS, settings.views)
     wanted = [(yaw, 0.0) for yaw in fan] + [(0.0, pitch) for pitch in fan]
     rows = []
     for data in material:
@@ -227,7 +226,7 @@ def figure6(material: list[Material], settings: FigureSettings, label: str) -> I
 
 def figure1(material: list[Material], settings: FigureSettings, label: str) -> Image.Image:
     """The overview: one source photo, one driving frame, and the driven face from yaw × pitch views."""
-    fan, pages = _fan(FAN, settings.views), []
+    fan, pages = _fan(VIEW_OFFSETS, settings.views), []
     for data in material:
         for column in data.columns("multiview")[:1]:
             for views in list(_views(data).values())[:2]:
@@ -308,7 +307,7 @@ def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation").figures
     if [path.name for path in arguments.pairs] != [path.name for path in arguments.reenactments]:
         raise InputError("--pairs and --reenactments must name the same datasets in the same order.")
-    methods = validated(Methods, json.loads(arguments.methods), "--methods")
+    methods = Methods.read(arguments.methods)
     shards = ShardReader(arguments.shards)
     material = [
         Material(pairs, reenactments, shards, methods.main, set(arguments.clips) if arguments.clips else None)

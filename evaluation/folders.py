@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.pictures import read_picture
 from preprocessing.cli import InputError
+from preprocessing.reasons import Dropped
+from preprocessing.video import frames as frames_of
 
 Picture = NDArray[np.uint8]
 FRAMES = {".png", ".jpg", ".jpeg"}
@@ -59,19 +60,11 @@ def clips(path: Path) -> list[Clip]:
 
 
 def _decoded(name: str, path: Path) -> Iterator[tuple[str, Picture]]:
-    capture = cv2.VideoCapture(str(path))
     try:
-        index = 0
-        while True:
-            whole, frame = capture.read()
-            if not whole:
-                break
-            yield f"{name}/{index:05d}".lstrip("/"), np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-            index += 1
-    finally:
-        capture.release()
-    if index == 0:
-        raise InputError(f"Cannot read the video {path}.")
+        for index, frame in frames_of(path):
+            yield f"{name}/{index:05d}".lstrip("/"), frame
+    except Dropped as dropped:
+        raise InputError(f"Cannot read the video {path}: {dropped}.") from None
 
 
 def check_names(generated: list[Clip], other: list[Clip], folder: Path) -> None:

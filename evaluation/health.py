@@ -208,9 +208,9 @@ def examine(checkpoint: Path, shards: Path, seen: Observations) -> None:
         group = [s for s in samples if s.clip == clip]
         start = (sources[clip].key, 0)
         frames = [(s.key, i) for s in group for i in range(s.frames) if (s.key, i) != start]
-        chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, FRAMES_PER_CLIP).round().astype(int))]
-        if len(chosen) < 2:
+        if len(frames) < 2:
             continue
+        chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, FRAMES_PER_CLIP).round().astype(int))]
         examiner.self_tests(group[0].person, start, chosen)
         codes[clip] = examiner.motion(chosen).numpy()
     if codes:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from evaluation.outputs import PAIR_COLUMNS
 from evaluation.settings import EvaluationSettings, ProtocolSettings
+from evaluation.statistics import BLOCK_FRAMES, FEW_CLIPS
 from preprocessing.cli import add_common, load_settings, run_command
 from preprocessing.files import atomic
 from preprocessing.reader import Sample, ShardReader
@@ -21,9 +22,6 @@ TEST, UNSEEN = "test", "unseen-clip"
 PROTOCOLS = ("self", "cross", "multiview")
 VIEW_OFFSETS = (-0.4, -0.2, 0.0, 0.2, 0.4)
 """Yaw and pitch offsets of the multi-view protocol around the frontal camera, radians."""
-FEW_CLIPS = 10
-"""Below this many test clips, intervals are taken over blocks of :data:`BLOCK` frames instead of clips."""
-BLOCK = 25
 
 
 def first_samples(samples: Sequence[Sample]) -> dict[str, Sample]:
@@ -120,8 +118,10 @@ def all_pairs(samples: Sequence[Sample], settings: ProtocolSettings) -> dict[str
 def _table(rows: list[dict[str, object]], few: bool) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[c for c in PAIR_COLUMNS if c not in ("pair", "block")])
     table.insert(0, "pair", range(len(table)))
-    keys, frames, clips = table["driver_key"], table["driver_frame"], table["driver_clip"]
-    blocks = [f"{key}#{int(frame) // BLOCK}" for key, frame in zip(keys, frames, strict=True)] if few else list(clips)
+    blocks = list(table["driver_clip"])
+    if few:
+        frames = zip(table["driver_key"], table["driver_frame"], strict=True)
+        blocks = [f"{key}#{int(frame) // BLOCK_FRAMES}" for key, frame in frames]
     table["block"] = pd.Series(blocks, dtype="str")
     return table[list(PAIR_COLUMNS)]
 

@@ -40,7 +40,7 @@ from preprocessing.files import atomic
 TEMPLATES = Path(__file__).with_name("templates")
 FIGURES = {
     1: "One source photo, one driving frame, any camera.",
-    3: "Self-reenactment: the first held-out frame of a clip, driven by its other held-out frames.",
+    3: "Self-reenactment: the first frame of a clip, driven by held-out frames of the same clip.",
     4: "Cross-identity reenactment: one person's photo, another person's motion.",
     5: "Vertex distance of the output from the source's face (low keeps the identity) and from the driver's (high).",
     6: "The driven face from a fan of yaws and a fan of pitches.",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEW_CLIPS = 10
+"""Below this many test clips, intervals are taken over blocks of :data:`BLOCK_FRAMES` frames instead of clips."""
 BLOCK_FRAMES = 25
 SET_SAMPLES = 100  # resamples of a set-level distance, each of which costs a decomposition
 

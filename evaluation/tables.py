@@ -77,6 +77,14 @@ class Methods(Block):
     main: dict[str, str] = Field(default={"planedict": "PlaneDict"})
     ablation: dict[str, str] = Field(default={})
 
+    @classmethod
+    def read(cls, given: str) -> "Methods":
+        """Of the command line's JSON; anything wrong raises InputError."""
+        try:
+            return validated(cls, json.loads(given), "--methods")
+        except json.JSONDecodeError as error:
+            raise InputError(f"--methods is not valid JSON: {error}.") from None
+
     def of_table(self, table: int) -> dict[str, str]:
         """The methods of one table, the copy of the source last."""
         return {**(self.ablation if table == 5 else self.main), COPY: COPY_NAME}
@@ -362,10 +370,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation")
-    try:
-        methods = validated(Methods, json.loads(arguments.methods), "--methods")
-    except json.JSONDecodeError as error:
-        raise InputError(f"--methods is not valid JSON: {error}.") from None
+    methods = Methods.read(arguments.methods)
     run = Run(arguments.label, identities(arguments.shards, arguments.train_on), settings.bootstrap_samples)
     scores = read_scores(arguments.scores)
     for table in TABLES:
