@@ -1,0 +1,73 @@
+"""The files a run consists of, without Snakemake."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workflow.plan import Plan
+from workflow.settings import load, read
+
+CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
+
+
+@pytest.fixture
+def plan():
+    """The plan of mini.yaml."""
+    return Plan(read(CONFIGS / "mini.yaml"))
+
+
+def everything(plan, run):
+    """All files of a run, in the order of the flow."""
+    stages = ("sheets", "fetch", "crop", "faces", "masks", "shards")
+    parts = (plan.training, plan.pairs, plan.reenactments, plan.scores, plan.tables, plan.figures, plan.report)
+    return [path for stage in stages for path in plan.stage_everywhere(stage)] + [
+        p for part in parts for p in part(run)
+    ]
+
+
+def test_no_file_is_made_twice_and_seeds_share_only_data(plan):
+    first, second = everything(plan, "mini"), everything(plan, "mini-seed1")
+    assert len(set(first)) == len(first)
+    assert all(path.startswith("data/") for path in set(first) & set(second))
+
+
+def test_shards_are_numbered_with_five_digits(plan):
+    assert plan.shards("mini") == ["00000", "00001"]
+    assert "data/mini/crop/00001.tubes.json" in plan.stage("crop", "mini")
+    assert plan.rows("faces", "mini") == ["data/mini/faces/00000.parquet", "data/mini/faces/00001.parquet"]
+
+
+def test_ablation_rows_are_tested_across_identities_only(plan):
+    tested = plan.tested()
+    assert {protocol for _, method, protocol in tested if method.startswith(("planedict-", "without"))} == {"cross"}
+    for method in ("copy", "planedict"):
+        assert {protocol for _, name, protocol in tested if name == method} == {"self", "cross", "multiview"}
+
+
+def test_the_copy_needs_no_weights_but_a_size(plan):
+    assert plan.weights("mini", "copy") == []
+    assert plan.method_arguments("mini", "copy") == "copy --resolution 48"
+    assert plan.method_arguments("mini", "planedict").endswith("results/mini/checkpoints/planedict/final.safetensors")
+
+
+def test_names_of_the_tables(plan):
+    names = json.loads(plan.names())
+    assert names["main"] == {"planedict": "PlaneDict"}
+    assert next(iter(names["ablation"].values())) == "without PlaneDict" and len(names["ablation"]) == 5
+
+
+def test_a_sheet_depends_on_the_folder_only_where_it_is_there(tmp_path):
+    folder = tmp_path / "clips"
+    base = read(CONFIGS / "mini.yaml").model_dump(mode="json")
+    source = {"clips": {"source": {"kind": "folder", "path": str(folder)}, "shards": 1}}
+    plan = Plan(load(base | {"datasets": source, "train_on": ["clips"], "test_on": ["clips"]}))
+    assert plan.source_files("clips") == []
+    folder.mkdir()
+    assert plan.source_files("clips") == [str(folder)]
+    (folder / "clips.csv").touch()
+    assert plan.source_files("clips") == [str(folder), str(folder / "clips.csv")]
+
+
+def test_a_stage_is_given_only_the_settings_it_depends_on(plan):
+    assert json.loads(plan.settings("evaluation", only=("backend",))) == {"backend": "embedded"}
