@@ -53,7 +53,7 @@ class Project:
     def run(self, *targets: str, options: tuple[str, ...] = ()) -> str:
         """Run to the end; returns everything printed, and fails with it when the exit code is not 0."""
         process = self.start(*targets, options=options)
-        text, _ = process.communicate(timeout=560)
+        text, _ = process.communicate(timeout=1500)
         assert process.returncode == 0, text
         return text
 

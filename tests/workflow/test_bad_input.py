@@ -11,7 +11,7 @@ import yaml
 
 from preprocessing.embedded import cache_directory
 
-pytestmark = pytest.mark.chain
+pytestmark = [pytest.mark.chain, pytest.mark.timeout(1800)]
 REASONS = {
     "empty": "empty-file",
     "truncated": "corrupt",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-pytestmark = pytest.mark.chain
+pytestmark = [pytest.mark.chain, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ["table", "task", "dataset", "method", "metric", "motion", "measured", "ci_low", "ci_high"]
 COLUMNS += ["paper", "n_used", "n_attempted", "backend", "label", "reason"]

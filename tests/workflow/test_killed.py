@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-pytestmark = pytest.mark.chain
+pytestmark = [pytest.mark.chain, pytest.mark.timeout(1800)]
 STAGES = ("sheets", "fetch", "crop", "faces", "masks", "shards")
 
 
-def wait_for(process, condition: Callable[[], object], seconds: float = 120.0) -> object:
+def wait_for(process, condition: Callable[[], object], seconds: float = 900.0) -> object:
     """The first true value of ``condition``, polled while ``process`` runs."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:
@@ -43,7 +43,7 @@ def kill(process, module: str) -> None:
     """Kill every process that runs ``module``, then wait for Snakemake to give up."""
     for child in running(process, module):
         child.send_signal(signal.SIGKILL)
-    text, _ = process.communicate(timeout=120)
+    text, _ = process.communicate(timeout=900)
     assert process.returncode != 0, text
 
 

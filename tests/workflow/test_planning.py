@@ -72,7 +72,7 @@ def test_own_clips_are_a_run_of_their_own(project):
 )
 def test_mistakes_end_in_one_sentence(project, given, sentence):
     process = project.start(options=("-n", "--config", given))
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=600)
     lines = text.strip().splitlines()
     assert process.returncode != 0
     assert lines[-1].startswith(sentence)
