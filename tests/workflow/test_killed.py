@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 pytestmark = [pytest.mark.chain, pytest.mark.timeout(1800)]
 # Stage → seconds after which it is killed: during start-up, or in the middle of its work.
-STAGES = {"sheets": 0.1, "fetch": 0.3, "crop": 2.0, "faces": 2.0, "masks": 2.0, "shards": 0.7}
+STAGES = {"sheets": 0.0, "fetch": 0.1, "crop": 1.0, "faces": 1.0, "masks": 1.0, "shards": 0.5}
 
 
 def wait_for(process, condition: Callable[[], object], seconds: float = 900.0) -> object:
@@ -40,14 +40,12 @@ def running(process, module: str) -> list[psutil.Process]:
     return found
 
 
-def kill(process, module: str) -> bool:
-    """Kill every process that runs ``module``, then wait for Snakemake to give up; False when all had ended before."""
-    victims = running(process, module)
-    for child in victims:
+def kill(process, module: str) -> None:
+    """Kill every process that runs ``module``, then wait for Snakemake to give up."""
+    for child in running(process, module):
         child.send_signal(signal.SIGKILL)
     text, _ = process.communicate(timeout=900)
-    assert not victims or process.returncode != 0, text
-    return bool(victims)
+    assert process.returncode != 0, text
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -57,14 +55,12 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_data_stages_resume_to_the_same_bytes(chain, project):
-    killed = 0
     for stage, delay in STAGES.items():
         module = f"preprocessing.{stage}"
         process = project.start("shards")
         wait_for(process, lambda process=process, module=module: running(process, module))
         time.sleep(delay)
-        killed += kill(process, module)
-    assert killed >= len(STAGES) // 2
+        kill(process, module)
     project.run("shards")
     assert digests(project.folder) == digests(chain.folder)
 
@@ -78,7 +74,7 @@ def test_training_continues_from_its_last_checkpoint(chain, tmp_path):
     target = "results/mini/checkpoints/planedict/final.safetensors"
     process = project.start(target)
     wait_for(process, lambda: list(method.glob("0*.pt")))
-    assert kill(process, "model.train")
+    kill(process, "model.train")
     checkpoints = list(method.glob("0*.pt"))
     assert checkpoints and not (method / "final.safetensors").exists()
     text = project.run(target)
