@@ -68,6 +68,9 @@ def main(arguments: argparse.Namespace) -> None:
         raise InputError(f"--output must end in .mp4, not '{arguments.output.name}'.")
     if arguments.orbit and (arguments.yaw is not None or arguments.pitch is not None):
         raise InputError("--orbit moves the camera by itself: leave --yaw and --pitch out.")
+    for path in (arguments.source, arguments.driving):
+        if not path.is_file():
+            raise InputError(f"{path} does not exist.")
     model, facts = load_weights(arguments.checkpoint)
     photo = prepare_photo(arguments.source)
     with tempfile.TemporaryDirectory() as scratch:

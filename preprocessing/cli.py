@@ -107,19 +107,26 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 def run_command(
     main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser, argv: list[str] | None = None
 ) -> None:
-    """Parse, set up logging, run; an :class:`InputError` ends with its sentence on standard error and exit code 2."""
+    """Parse, set up logging, run.
+
+    An :class:`InputError`, or a path that cannot be read or written, ends with one sentence on standard error and
+    exit code 2.
+    """
     arguments = parser.parse_args(argv)
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     log = getattr(arguments, "log", None)
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log, mode="w", encoding="utf-8"))
-    form = "%(asctime)s %(name)s: %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form, datefmt="%H:%M:%S", handlers=handlers, force=True)
     try:
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(log, mode="w", encoding="utf-8"))
+        form = "%(asctime)s %(name)s: %(message)s"
+        logging.basicConfig(level=logging.INFO, format=form, datefmt="%H:%M:%S", handlers=handlers, force=True)
         main(arguments)
     except InputError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
+    except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        print(f"{error.filename}: {error.strerror}.", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -186,11 +186,13 @@ def _main_tubes(argv: list[str]) -> None:
     parser.add_argument("--boxes", required=True, metavar="BOXES.json", help="[[l, t, r, b], …], one per frame")
     parser.add_argument("--height", type=int, required=True, help="height of the frame")
     parser.add_argument("--width", type=int, required=True, help="width of the frame")
-    parser.add_argument("--iou", type=float, default=0.25, help="a tube is cut below this overlap with its first box")
-    parser.add_argument("--increase", type=float, default=0.1, help="share of the box added on each side")
-    parser.add_argument("--min-frames", type=int, default=64, help="shortest tube")
-    parser.add_argument("--max-frames", type=int, default=1024, help="longest tube")
-    parser.add_argument("--min-size", type=int, default=256, help="smallest longer side of the box")
+    parser.add_argument(
+        "--iou", type=float, default=TubeRule.iou, help="overlap with a tube's first box below which it is cut"
+    )
+    parser.add_argument("--increase", type=float, default=TubeRule.increase, help="share of the box added on each side")
+    parser.add_argument("--min-frames", type=int, default=TubeRule.min_frames, help="shortest tube")
+    parser.add_argument("--max-frames", type=int, default=TubeRule.max_frames, help="longest tube")
+    parser.add_argument("--min-size", type=int, default=TubeRule.min_size, help="smallest longer side of the box")
     run_command(_run_tubes, parser, argv)
 
 
@@ -199,6 +201,9 @@ def _run_tubes(arguments: argparse.Namespace) -> None:
     for name, least in (("height", 1), ("width", 1), ("min_frames", 0), ("max_frames", 1)):
         if getattr(arguments, name) < least:
             raise InputError(f"--{name.replace('_', '-')} must be at least {least}, not {getattr(arguments, name)}.")
+    for name in ("iou", "increase"):
+        if not 0 <= getattr(arguments, name) < math.inf:
+            raise InputError(f"--{name} must be at least 0, not {getattr(arguments, name)}.")
     rule = TubeRule(arguments.iou, arguments.increase, arguments.min_frames, arguments.max_frames, arguments.min_size)
     tubes = find_tubes(boxes, arguments.height, arguments.width, rule)
     print(json.dumps([tube.as_json() for tube in tubes]))

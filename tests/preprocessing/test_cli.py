@@ -47,3 +47,14 @@ def test_input_errors_end_with_their_sentence_and_code_2(tmp_path: Path, capsys:
     assert end.value.code == 2
     assert capsys.readouterr().err == "The key is wrong.\n"
     assert (tmp_path / "logs" / "a.log").exists()
+
+
+def test_paths_that_cannot_be_written_end_in_one_sentence_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    parser = argparse.ArgumentParser()
+    add_common(parser)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(SystemExit) as end:
+        run_command(lambda _: None, parser, ["--log", str(blocked / "a.log")])
+    words = capsys.readouterr().err
+    assert end.value.code == 2 and words.startswith(str(blocked)) and len(words.splitlines()) == 1

@@ -1,8 +1,7 @@
-"""The embedded clips: their splits, their cache, and the package clients (replaced by fakes)."""
+"""The embedded clips: their sheet, their cache, and the package clients (replaced by fakes)."""
 
 import hashlib
 import io
-import itertools
 import subprocess
 import sys
 import tarfile
@@ -13,35 +12,8 @@ import pytest
 
 from preprocessing import embedded
 from preprocessing.embedded import EMBEDDED, EmbeddedSource, cache_directory, fill_cache
-from preprocessing.entries import blocks, last_quarter
 from preprocessing.reasons import Dropped
 from preprocessing.settings import SourceSettings
-
-
-def test_every_fourth_block_is_held_out_without_the_frames_near_its_borders():
-    assert blocks(400, 25) == (
-        (0, 140, "train"),
-        (160, 190, "test"),
-        (210, 340, "train"),
-        (360, 400, "test"),
-    )
-    assert blocks(120, 25) == ((0, 120, "train"),)
-    assert blocks(155, 25) == ((0, 140, "train"),)  # the test block is all border
-
-
-@pytest.mark.parametrize(("frames", "fps"), [(4800, 24.0), (1337, 25.0), (999, 29.97)])
-def test_no_frame_is_in_two_parts_and_train_and_test_keep_their_distance(frames: int, fps: float):
-    parts = blocks(frames, fps)
-    for (_, end, split), (start, _, other) in itertools.pairwise(parts):
-        assert split != other
-        assert start - end >= 0.79 * fps
-    assert parts[0][0] == 0
-    assert parts[-1][1] == frames
-
-
-def test_the_last_quarter():
-    assert last_quarter(120, 30000 / 1001) == ((0, 78, "train"), (102, 120, "test"))
-    assert last_quarter(4, 25) == ()
 
 
 def test_the_sheet_of_the_embedded_clips():
