@@ -86,8 +86,8 @@ def main(arguments: argparse.Namespace) -> None:
         settings = model.settings
     # Of these clips all held-out frames: the driver's reference is one of them.
     clips = set(pairs["source_clip"]) | set(pairs["driver_clip"])
-    sources = set(pairs["source_key"])
-    held_out = [s for s in reader.samples if s.key in sources or (s.split != "train" and s.clip in clips)]
+    keys = set(pairs["source_key"]) | set(pairs["driver_key"])
+    held_out = [s for s in reader.samples if s.key in keys or (s.split != "train" and s.clip in clips)]
     store = FrameStore(reader, held_out, settings)
     frames = copies(pairs, store) if arguments.checkpoint is None else drive(pairs, store, Animator(model))
     write_frames(frames, arguments.output)

@@ -16,7 +16,7 @@ from preprocessing.embedded import cache_directory, fill_cache
 from preprocessing.files import sha256
 from preprocessing.reasons import Dropped, is_transient
 from preprocessing.rows import Row, drop, read_rows, write_stage
-from preprocessing.settings import DatasetSettings
+from preprocessing.settings import DatasetSettings, ScanSettings
 from preprocessing.sheets import SheetRow, read_sheet
 from preprocessing.sources import Source, open_source
 from preprocessing.video import scan
@@ -37,14 +37,16 @@ class FetchRow(Row):
     frames: int = 0
 
 
-def fetch_clip(sheet: SheetRow, source: Source, directory: Path, attempts: int = 1) -> FetchRow:
+def fetch_clip(
+    sheet: SheetRow, source: Source, directory: Path, attempts: int = 1, limits: ScanSettings | None = None
+) -> FetchRow:
     """Fetch and probe one clip; failures become the row's reason."""
     row = FetchRow(sheet.clip, sheet.key, sheet.status, sheet.stage, sheet.reason, sheet.detail, attempts)
     if not row.kept:
         return row
     try:
         path = source.bring(sheet.file, sheet.sha256, directory)
-        info = scan(path)
+        info = scan(path, limits)
         digest = sha256(path)
         if sheet.sha256 and digest != sheet.sha256:
             raise Dropped("hash-mismatch", f"{sheet.file} is not the pinned file")
@@ -88,7 +90,7 @@ def _run(arguments: argparse.Namespace) -> None:
             rows.append(old)
             continue
         attempts = old.attempts + 1 if old is not None and is_transient(old.reason) else 1
-        rows.append(fetch_clip(sheet, source, output.with_suffix(""), attempts))
+        rows.append(fetch_clip(sheet, source, output.with_suffix(""), attempts, settings.source.scan))
     output.with_suffix("").mkdir(parents=True, exist_ok=True)
     write_stage(output, rows, FetchRow, bytes=sum(row.bytes for row in rows))
 

@@ -9,7 +9,7 @@ from preprocessing.backends import BoxDetector, MediapipeBoxes
 from preprocessing.cli import InputError, progress
 from preprocessing.entries import BLOCK_SECONDS, SPLITS, Entry, Segment, blocks, last_quarter
 from preprocessing.reasons import Dropped
-from preprocessing.settings import SourceSettings
+from preprocessing.settings import ScanSettings, SourceSettings
 from preprocessing.video import VideoInfo, frames, scan
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class FolderSource:
         if settings.path is None or not settings.path.is_dir():
             raise InputError(f"{settings.path} is not a folder of videos.")
         self.folder = settings.path
+        self.limits = settings.scan
 
     def entries(self) -> list[Entry]:
         """See :class:`preprocessing.sources.Source`."""
@@ -106,7 +107,7 @@ class FolderSource:
             detect = MediapipeBoxes()
             for path in progress(files, "looking for faces"):
                 try:
-                    found[path] = look(path, detect)
+                    found[path] = look(path, detect, self.limits)
                 except Dropped as dropped:
                     log.info("%s does not count for the split: %s", path.name, dropped)
         else:
@@ -145,13 +146,13 @@ def in_time(count: int, fps: float) -> tuple[Segment, ...]:
     return ((0, start - count // 20, "train"), (start, count, "test")) if start > HELD_OUT else ((0, count, "train"),)
 
 
-def look(path: Path, detect: BoxDetector) -> VideoInfo:
+def look(path: Path, detect: BoxDetector, limits: ScanSettings) -> VideoInfo:
     """A quick look whether a video can be used: it decodes, and shows a face in one of a few frames.
 
     Raises :class:`Dropped` (corrupt, too-short, no-face, …). The real stages decide; this only keeps files that
     cannot be used from counting where the split is chosen.
     """
-    info = scan(path)
+    info = scan(path, limits)
     if info.frames < 2:
         raise Dropped("too-short", f"{info.frames} frames")
     places = sorted({round(i * (info.frames - 1) / (LOOKS - 1)) for i in range(LOOKS)})

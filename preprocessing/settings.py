@@ -8,6 +8,23 @@ from pydantic import Field, PositiveInt, model_validator
 from preprocessing.cli import Block
 
 
+class DecodeSettings(Block):
+    """Limits on the child process that decodes one video."""
+
+    wall_seconds: float = Field(default=900, gt=0, description="longest time to wait for one video, in seconds")
+    stall_seconds: float = Field(default=60, gt=0, description="longest silence of the decoder, in seconds")
+    memory_mb: int = Field(default=2048, ge=256, description="address space of the decoder, in MiB")
+
+
+class ScanSettings(DecodeSettings):
+    """Limits when a video is first looked into, which decide whether it is used at all."""
+
+    max_frames: int = Field(default=500_000, ge=1, description="frames after which a video counts as endless")
+    max_damaged: float = Field(
+        default=0.1, ge=0, le=1, description="largest share of frames that are lost after the first broken one"
+    )
+
+
 class SourceSettings(Block):
     """Where a dataset's videos come from."""
 
@@ -19,6 +36,7 @@ class SourceSettings(Block):
         default_factory=dict,
         description="use only the first so many frames of these clips; empty: whole clips (kind: embedded only)",
     )
+    scan: ScanSettings = Field(default_factory=ScanSettings, description="limits of the first look into a video")
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "SourceSettings":
@@ -36,18 +54,6 @@ class DatasetSettings(Block):
 
     source: SourceSettings = Field(description="where the videos come from")
     shards: int = Field(default=1, ge=1, le=100_000, description="number of shards; 256 to 1,024 clips each work well")
-
-
-class DecodeSettings(Block):
-    """Limits on the child process that decodes one video."""
-
-    wall_seconds: float = Field(default=900, gt=0, description="longest time to wait for one video, in seconds")
-    stall_seconds: float = Field(default=60, gt=0, description="longest silence of the decoder, in seconds")
-    memory_mb: int = Field(default=2048, ge=256, description="address space of the decoder, in MiB")
-    max_frames: int = Field(default=500_000, ge=1, description="frames after which a video counts as endless")
-    max_damaged: float = Field(
-        default=0.1, ge=0, le=1, description="largest share of frames that are lost after the first broken one"
-    )
 
 
 class CropSettings(Block):

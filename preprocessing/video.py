@@ -20,7 +20,7 @@ import imageio_ffmpeg
 import numpy as np
 
 from preprocessing.reasons import Dropped
-from preprocessing.settings import DecodeSettings
+from preprocessing.settings import DecodeSettings, ScanSettings
 
 USUAL_RATE = 25.0
 """Frames per second of a file that does not say."""
@@ -160,13 +160,13 @@ def frames(
                 position += 1
 
 
-def scan(path: str | Path, limits: DecodeSettings | None = None) -> VideoInfo:
+def scan(path: str | Path, limits: ScanSettings | None = None) -> VideoInfo:
     """Decode a whole video once and say what it is; raises :class:`Dropped` when it cannot be used.
 
     All frames after the first broken one count as damaged; a larger share of them than the limit is a reason
     (``damaged``), and so are more frames than the limit (``endless``).
     """
-    limits = limits or DecodeSettings()
+    limits = limits or ScanSettings()
     _check_file(Path(path))
     rate, seconds = _header(Path(path), limits)
     count = height = width = 0

@@ -12,7 +12,7 @@ from preprocessing import folder as module
 from preprocessing.cli import InputError
 from preprocessing.folder import FolderSource, look
 from preprocessing.reasons import Dropped
-from preprocessing.settings import SourceSettings
+from preprocessing.settings import ScanSettings, SourceSettings
 from preprocessing.video import VideoInfo
 
 
@@ -178,12 +178,12 @@ def test_looking_asks_for_a_face(tmp_path: Path, make_video):
         looked.append(frame)
         return np.zeros((int(len(looked) == 3), 4))
 
-    assert look(path, detect).frames == 30
+    assert look(path, detect, ScanSettings()).frames == 30
     assert len(looked) == 3
     with pytest.raises(Dropped, match="no-face"):
-        look(path, lambda _: np.zeros((0, 4)))
+        look(path, lambda _: np.zeros((0, 4)), ScanSettings())
     with pytest.raises(Dropped, match="too-short"):
-        look(make_video(tmp_path / "one.mp4", frames=1), detect)
+        look(make_video(tmp_path / "one.mp4", frames=1), detect, ScanSettings())
 
 
 def test_the_users_files_stay_in_place(tmp_path: Path):

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from preprocessing.reasons import Dropped
-from preprocessing.settings import DecodeSettings
+from preprocessing.settings import DecodeSettings, ScanSettings
 from preprocessing.video import exact_rate, frames, scan
 
 
@@ -110,10 +110,10 @@ def test_damage_has_a_limit_and_reads_the_same_every_time(tmp_path: Path, make_v
     start = len(data) * 3 // 4
     data[start : start + 2000] = np.random.default_rng(1).bytes(2000)
     path.write_bytes(data)
-    strict = reason(lambda: scan(path, DecodeSettings(max_damaged=0)))
+    strict = reason(lambda: scan(path, ScanSettings(max_damaged=0)))
     assert strict.reason == "damaged"
     assert "0x" not in strict.detail
-    generous = DecodeSettings(max_damaged=0.9)
+    generous = ScanSettings(max_damaged=0.9)
     infos = [scan(path, generous) for _ in range(3)]
     assert len(set(infos)) == 1
     assert 0 < infos[0].frames < 100
@@ -163,8 +163,8 @@ def test_a_playlist_named_like_a_video_is_not_followed(tmp_path: Path):
 
 def test_endless_videos_are_dropped(tmp_path: Path, make_video):
     path = make_video(tmp_path / "a.mp4", frames=20)
-    assert reason(lambda: scan(path, DecodeSettings(max_frames=19))).reason == "endless"
-    assert scan(path, DecodeSettings(max_frames=20)).frames == 20
+    assert reason(lambda: scan(path, ScanSettings(max_frames=19))).reason == "endless"
+    assert scan(path, ScanSettings(max_frames=20)).frames == 20
 
 
 def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
@@ -182,7 +182,7 @@ def test_a_silent_decoder_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     video = decoder(tmp_path, monkeypatch, "exec sleep 60")
     limits = DecodeSettings(stall_seconds=0.2, wall_seconds=0.5)
     assert reason(lambda: list(frames(video, limits))).reason == "timeout"
-    assert reason(lambda: scan(video, limits)).reason == "timeout"
+    assert reason(lambda: scan(video, ScanSettings(stall_seconds=0.2, wall_seconds=0.5))).reason == "timeout"
 
 
 def test_a_trickling_decoder_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -200,4 +200,4 @@ def test_a_dying_decoder_is_corrupt_and_says_how(tmp_path: Path, monkeypatch: py
 
 def test_too_little_memory_is_a_reason(tmp_path: Path, make_video):
     path = make_video(tmp_path / "a.mp4", frames=3, size="3840x2160", options=("-preset", "ultrafast"))
-    assert reason(lambda: scan(path, DecodeSettings(memory_mb=256))).reason == "memory-limit"
+    assert reason(lambda: scan(path, ScanSettings(memory_mb=256))).reason == "memory-limit"
