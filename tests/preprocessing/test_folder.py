@@ -24,7 +24,7 @@ def source(folder: Path) -> FolderSource:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not open videos: a file counts as usable unless it is empty."""
 
-    def glance(path: Path, _: object) -> VideoInfo:
+    def glance(path: Path, _: object, limits: object) -> VideoInfo:
         if not path.stat().st_size:
             raise Dropped("empty-file")
         return VideoInfo(64, 48, 25.0, int(path.read_text() or 0))
