@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from preprocessing.reference_face import reference_face
+from preprocessing.reference_face import CANTHI, reference_face
 
-OUTER_CANTHI = (33, 263)
 INNER_LIPS = (13, 14)
 RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 2, 98, 327, 9, 8, 127, 356, 234, 454)
 """Landmarks that move with the skull and hardly with expression: eye corners, nose, root of the nose, temples."""
@@ -18,7 +17,7 @@ TEMPLATE_HALF_SIDE = 0.95
 
 def eye_distance(landmarks: Float[np.ndarray, "*batch 478 3"]) -> Float[np.ndarray, "*batch"]:
     """Distance of the outer eye corners, in the landmarks' unit, depth included (so yaw does not shrink it)."""
-    return np.linalg.norm(landmarks[..., OUTER_CANTHI[0], :] - landmarks[..., OUTER_CANTHI[1], :], axis=-1)
+    return np.linalg.norm(landmarks[..., CANTHI[0], :] - landmarks[..., CANTHI[1], :], axis=-1)
 
 
 def mouth_opening(landmarks: Float[np.ndarray, "*batch 478 3"]) -> Float[np.ndarray, "*batch"]:
@@ -30,7 +29,7 @@ def mouth_opening(landmarks: Float[np.ndarray, "*batch 478 3"]) -> Float[np.ndar
 def template_points() -> Float[np.ndarray, "rigid 2"]:
     """The rigid landmarks of the frontal reference face in the aligned view, as shares of its side (0–1, y down)."""
     face = reference_face()
-    face = (face - face[list(OUTER_CANTHI)].mean(0)) / np.linalg.norm(face[OUTER_CANTHI[0]] - face[OUTER_CANTHI[1]])
+    face = (face - face[list(CANTHI)].mean(0)) / np.linalg.norm(face[CANTHI[0]] - face[CANTHI[1]])
     points = face[list(RIGID), :2] - np.array(TEMPLATE_CENTRE)
     return np.stack([points[:, 0], -points[:, 1]], axis=1) / (2 * TEMPLATE_HALF_SIDE) + 0.5
 
