@@ -19,6 +19,7 @@ from model.animator import Animator, Source
 from model.checkpoints import load_weights
 from model.data import FrameStore
 from model.landmarks import aligned_face, mouth_opening, standardised
+from model.planedict import PlaneDict
 from preprocessing.cameras import angles
 from preprocessing.cli import add_common, progress, run_command
 from preprocessing.files import write_json
@@ -30,7 +31,7 @@ FRAMES_PER_CLIP = 48
 CROSS_PAIRS = 72
 LIVELY = 0.02
 """A person counts for correlations when the held-out mouth opening deviates by this share of the eye distance."""
-FACE_ROWS = slice(0, 0.62)
+FACE_SHARE = 0.62
 """Part of the aligned view, from the top, that shows the face without the mouth."""
 
 Frame = tuple[str, int]
@@ -106,8 +107,11 @@ class Examiner:
         """The driver's own mouth opening."""
         return float(self.store.clips[frame[0]].opening[frame[1]])
 
-    def self_tests(self, person: str, start: Frame, drivers: Sequence[Frame]) -> None:
-        """Self-reenactment of one clip from its frame ``start``: gain over the copy, correlations, shuffle and swap."""
+    def self_tests(self, person: str, start: Frame, drivers: Sequence[Frame]) -> np.ndarray:
+        """Self-reenactment of one clip from its frame ``start``: gain over the copy, correlations, shuffle and swap.
+
+        Returns the drivers' motion codes [n, m].
+        """
         source, motion = self.source(start), self.motion(drivers)
         labels, targets, masks = self.store.labels(drivers), self.store.images(drivers), self.store.masks(drivers)
         copied = self.store.images([start])[0]
@@ -131,6 +135,7 @@ class Examiner:
                 self.seen.yaw.setdefault(person, []).append((float(yaw), float(face.degrees[1])))
         if person in self.seen.lively:
             self.swap_test(source, motion, labels, targets, masks, openings, outputs)
+        return motion.numpy()
 
     def swap_test(
         self,
@@ -183,7 +188,7 @@ class Examiner:
         clip = self.store.clips[driver[0]]
         landmarks = clip.landmarks[driver[1]] * (len(output) / clip.frame_side)
         views = standardised(np.stack([aligned_face(image, landmarks, 64) for image in (output, still, target)]))
-        views = views[:, : int(64 * FACE_ROWS.stop)]
+        views = views[:, : int(64 * FACE_SHARE)]
         return bool(np.linalg.norm(views[0] - views[1]) < np.linalg.norm(views[0] - views[2]))
 
     def embedding(self, frame: Frame) -> np.ndarray | None:
@@ -194,9 +199,8 @@ class Examiner:
         return self.embeddings[frame]
 
 
-def examine(checkpoint: Path, shards: Path, seen: Observations) -> None:
-    """Run all tests of one checkpoint on one dataset and add to ``seen``."""
-    model, _ = load_weights(checkpoint)
+def examine(model: PlaneDict, shards: Path, seen: Observations) -> None:
+    """Run all tests of one trained model on one dataset and add to ``seen``."""
     reader = ShardReader(shards)
     samples = [s for s in reader.samples if s.split == TEST]
     sources = first_samples(reader.samples)
@@ -211,8 +215,7 @@ def examine(checkpoint: Path, shards: Path, seen: Observations) -> None:
         if len(frames) < 2:
             continue
         chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, FRAMES_PER_CLIP).round().astype(int))]
-        examiner.self_tests(group[0].person, start, chosen)
-        codes[clip] = examiner.motion(chosen).numpy()
+        codes[clip] = examiner.self_tests(group[0].person, start, chosen)
     if codes:
         seen.spread.extend(code_spread(codes))
     rows = cross_pairs(samples, samples, CROSS_PAIRS, seed=2)
@@ -262,10 +265,10 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     seen, seeds = Observations(), []
     for checkpoint in arguments.checkpoint:
-        _, facts = load_weights(checkpoint)
+        model, facts = load_weights(checkpoint)
         seeds.append(int(facts["seed"]))
         for shards in arguments.shards:
-            examine(checkpoint, shards, seen)
+            examine(model, shards, seen)
     write_json(arguments.output, summary(seen, seeds))
 
 

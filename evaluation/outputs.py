@@ -1,10 +1,11 @@
 """Reading what re-enactment wrote: the pair list and the generated frames beside it."""
 
+import math
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,24 @@ PAIR_COLUMNS = (
     "block",
     "unseen",
 )
+EMPTY_SCORE: dict[str, Any] = {
+    "pair": -1,
+    "motion": "",
+    "metric": "",
+    "backend": "",
+    "value": math.nan,
+    "used": False,
+    "reason": "",
+    "block": "",
+    "source_clip": "",
+    "driver_clip": "",
+    "unseen": False,
+    "ci_low": math.nan,
+    "ci_high": math.nan,
+    "n_used": 0,
+    "n_attempted": 0,
+}
+"""A row of the scores that measured nothing."""
 TEXT = {name: "string" for name in PAIR_COLUMNS if name.endswith(("key", "clip", "person")) or name == "block"}
 
 

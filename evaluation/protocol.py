@@ -35,15 +35,20 @@ def first_samples(samples: Sequence[Sample]) -> dict[str, Sample]:
     return first
 
 
+def by_clip(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """Samples grouped by clip, both in the order given."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.clip, []).append(sample)
+    return groups
+
+
 def self_pairs(
     samples: Sequence[Sample], first: dict[str, Sample], settings: ProtocolSettings
 ) -> list[dict[str, object]]:
     """Each clip's first frame against ``self_frames_per_clip`` of its other held-out frames, evenly spread."""
     rows: list[dict[str, object]] = []
-    by_clip: dict[str, list[Sample]] = {}
-    for sample in samples:
-        by_clip.setdefault(sample.clip, []).append(sample)
-    for clip, group in by_clip.items():
+    for clip, group in by_clip(samples).items():
         source = first[clip]
         frames = [(s, index) for s in group for index in range(s.frames) if (s.key, index) != (source.key, 0)]
         count = min(settings.self_frames_per_clip, len(frames))
@@ -59,14 +64,12 @@ def cross_pairs(sources: Sequence[Sample], drivers: Sequence[Sample], count: int
     Source clips take turns, so that long videos do not crowd out short ones.
     """
     rng = np.random.default_rng(seed)
-    by_clip: dict[str, list[Sample]] = {}
-    for sample in sources:
-        by_clip.setdefault(sample.clip, []).append(sample)
-    others = {clip: sorted({d.clip for d in drivers if d.person != group[0].person}) for clip, group in by_clip.items()}
-    clips = [clip for clip in by_clip if others[clip]]
+    groups = by_clip(sources)
+    others = {clip: sorted({d.clip for d in drivers if d.person != group[0].person}) for clip, group in groups.items()}
+    clips = [clip for clip in groups if others[clip]]
     rows = []
     for turn in range(count if clips else 0):
-        group = by_clip[clips[turn % len(clips)]]
+        group = groups[clips[turn % len(clips)]]
         source = group[rng.integers(len(group))]
         chosen = others[source.clip]
         driver_clip = chosen[rng.integers(len(chosen))]

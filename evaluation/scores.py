@@ -17,7 +17,7 @@ from evaluation.measure import Measurer, Sample, is_set_metric
 from evaluation.metrics.catalogue import METRICS, PROTOCOLS, Metric
 from evaluation.metrics.formulas import frechet_distance
 from evaluation.metrics.geometry import camera_degrees
-from evaluation.outputs import Inputs, Reenactments, read_pairs
+from evaluation.outputs import EMPTY_SCORE, Inputs, Reenactments, read_pairs
 from evaluation.settings import EvaluationSettings
 from evaluation.statistics import set_interval
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
@@ -77,24 +77,7 @@ def _frame(rows: list[Row]) -> pd.DataFrame:
 
 
 def _row(metric: Metric, backend: str, motion: str, **values: Any) -> Row:
-    empty: Row = {
-        "pair": -1,
-        "motion": motion,
-        "metric": metric.name,
-        "backend": backend,
-        "value": math.nan,
-        "used": False,
-        "reason": "",
-        "block": "",
-        "source_clip": "",
-        "driver_clip": "",
-        "unseen": False,
-        "ci_low": math.nan,
-        "ci_high": math.nan,
-        "n_used": 0,
-        "n_attempted": 0,
-    }
-    return {**empty, **values}
+    return {**EMPTY_SCORE, "motion": motion, "metric": metric.name, "backend": backend, **values}
 
 
 def _images(

@@ -16,6 +16,7 @@ import pandas as pd
 from pydantic import Field
 
 from evaluation.metrics.catalogue import BY_NAME, METRICS, TABLES, Metric
+from evaluation.outputs import EMPTY_SCORE
 from evaluation.render import markdown, tex
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
 from evaluation.statistics import mean_interval
@@ -52,23 +53,7 @@ UNNAMED_DATASET = "VoxCeleb1"  # Tables 1, 2 and 4 leave the dataset open; we me
 MOTIONS = ("absolute", "relative", "relative_best", "")
 Row = dict[str, Any]
 # Stands for a score file without rows: the method ran, but the dataset has no such pairs.
-NOTHING: Row = {
-    "pair": -1,
-    "motion": "",
-    "metric": "",
-    "backend": "",
-    "value": math.nan,
-    "used": False,
-    "reason": "the dataset has no pairs for this protocol",
-    "block": "",
-    "source_clip": "",
-    "driver_clip": "",
-    "unseen": False,
-    "ci_low": math.nan,
-    "ci_high": math.nan,
-    "n_used": 0,
-    "n_attempted": 0,
-}
+NOTHING: Row = {**EMPTY_SCORE, "reason": "the dataset has no pairs for this protocol"}
 
 
 class Methods(Block):

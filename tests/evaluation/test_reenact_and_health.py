@@ -13,32 +13,14 @@ from evaluation.health import Observations, code_spread, correlation, psnr, summ
 from model.animator import Animator
 from model.checkpoints import save_weights
 from model.planedict import PlaneDict
-from model.settings import ModelSettings
 from preprocessing.cli import InputError
-
-SETTINGS = ModelSettings(
-    resolution=32,
-    neural_rendering_resolution=32,
-    superresolution=False,
-    identity_dim=8,
-    motion_dim=4,
-    encoder={"resolution": 32, "width": 4, "norm": "group"},
-    motion_encoder={"resolution": 32, "width": 4, "norm": "group"},
-    relative_codes=True,
-    plane_channels=4,
-    plane_resolution=16,
-    num_bases=3,
-    identity_generator={"resolution": 8, "channel_base": 64, "channel_max": 8},
-    motion_generator={"resolution": 8, "channel_base": 64, "channel_max": 8},
-    render={"coarse_samples": 6, "fine_samples": 0, "hidden_channels": 8, "feature_channels": 3},
-)
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
+def checkpoint(tiny_model, tmp_path_factory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "final.safetensors"
-    save_weights(path, PlaneDict(SETTINGS), {"seed": "4"})
+    save_weights(path, PlaneDict(tiny_model), {"seed": "4"})
     return path
 
 
@@ -78,9 +60,9 @@ def test_copy_needs_a_size_and_no_checkpoint(synthetic_shards, pairs, checkpoint
         run(synthetic_shards, pairs / "cross.csv", tmp_path, "copy", "--checkpoint", str(checkpoint))
 
 
-def test_relative_codes_need_a_reference():
+def test_relative_codes_need_a_reference(tiny_model):
     with pytest.raises(ValueError, match="neutral"):
-        Animator(PlaneDict(SETTINGS)).motion(torch.zeros(1, 1, 32, 32))
+        Animator(PlaneDict(tiny_model)).motion(torch.zeros(1, 1, 32, 32))
 
 
 def test_health_command_writes_every_figure(synthetic_shards, checkpoint, tmp_path):

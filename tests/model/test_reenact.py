@@ -8,29 +8,11 @@ from skimage import data
 from model.checkpoints import save_weights
 from model.planedict import PlaneDict
 from model.reenact import main, parser
-from model.settings import ModelSettings
 from preprocessing.cli import InputError
-
-SETTINGS = ModelSettings(
-    resolution=32,
-    neural_rendering_resolution=32,
-    superresolution=False,
-    identity_dim=8,
-    motion_dim=4,
-    encoder={"resolution": 32, "width": 4, "norm": "group"},
-    motion_encoder={"resolution": 32, "width": 4, "norm": "group"},
-    relative_codes=True,
-    plane_channels=4,
-    plane_resolution=16,
-    num_bases=3,
-    identity_generator={"resolution": 8, "channel_base": 64, "channel_max": 8},
-    motion_generator={"resolution": 8, "channel_base": 64, "channel_max": 8},
-    render={"coarse_samples": 6, "fine_samples": 0, "hidden_channels": 8, "feature_channels": 3},
-)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tiny_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("animate")
     portrait = np.ascontiguousarray(data.astronaut()[0:320, 60:380])
     Image.fromarray(portrait).save(folder / "photo.png")
@@ -40,7 +22,7 @@ def files(tmp_path_factory):
         writer.send(np.ascontiguousarray(np.roll(portrait, shift, axis=1)))
     writer.close()
     torch.manual_seed(0)
-    save_weights(folder / "final.safetensors", PlaneDict(SETTINGS), {"seed": "0", "method": "planedict", "step": "0"})
+    save_weights(folder / "final.safetensors", PlaneDict(tiny_model), {"seed": "0", "method": "planedict", "step": "0"})
     return folder
 
 
