@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def masked_mean(values: Float[Tensor, "b n"], mask: Bool[Tensor, "b n"]) -> Float[Tensor, ""]:
@@ -32,6 +33,18 @@ def reconstruction_loss(
         if weight:
             loss = loss + weight * masked_mean(difference.square().mean(1), where)
     return loss
+
+
+def contrastive_loss(
+    motion: Float[Tensor, "b m"], drivers: Float[Tensor, "b m"], temperature: float = 0.1
+) -> Float[Tensor, ""]:
+    """Cross-entropy of finding each output's own driver among the batch's, by the cosine of their motion codes.
+
+    The other drivers, of which some are frames of the same clip, are the negatives (as MegaPortraits', ECCV 2022, and
+    InfoNCE). The drivers' codes carry no gradient, as in :func:`disentanglement_loss`.
+    """
+    similarity = F.normalize(motion, dim=1) @ F.normalize(drivers.detach(), dim=1).t()
+    return F.cross_entropy(similarity / temperature, torch.arange(len(motion), device=motion.device))
 
 
 def disentanglement_loss(

@@ -153,8 +153,6 @@ class PlaneDict(nn.Module):
         self, planes: Float[Tensor, "b 3 c r r"], label: Float[Tensor, "b 25"], pixels: Tensor, resolution: int
     ) -> Rendering:
         """Render the rays of ``pixels`` [b, n] (row-major in a ``resolution``² image) from the cameras ``label``."""
-        cam2world, intrinsics = split_label(label)
-        origins, directions = rays_of_pixels(cam2world, intrinsics, pixels, resolution)
         r = self.settings.render
         config = RenderConfig(
             near=r.near,
@@ -166,8 +164,12 @@ class PlaneDict(nn.Module):
             plane_axes=r.plane_axes,
             jitter=self.training,
         )
-        shift = torch.linalg.vector_norm(cam2world[:, :3, 3], dim=1) - REFERENCE_RADIUS
-        return render_rays(planes, self.decoder, origins, directions, config, depth_shift=shift)
+        # Half precision would move rays and samples: the renderer leaves mixed precision.
+        with torch.autocast(planes.device.type, enabled=False):
+            cam2world, intrinsics = split_label(label)
+            origins, directions = rays_of_pixels(cam2world, intrinsics, pixels, resolution)
+            shift = torch.linalg.vector_norm(cam2world[:, :3, 3], dim=1) - REFERENCE_RADIUS
+            return render_rays(planes.float(), self.decoder, origins, directions, config, depth_shift=shift)
 
     def render(
         self,

@@ -119,14 +119,20 @@ class TrainingSettings(Block):
 
     recipe: Literal["paper", "robust"] = Field("paper", description="named set of defaults for the fields below")
     iterations: int = Field(400_000, ge=0, description="optimiser steps")
-    sources: int = Field(4, ge=1, description="source images per step")
+    sources: int = Field(4, ge=1, description="source images per device and micro-batch")
     drivers: int = Field(1, ge=1, description="driving frames per source")
+    accumulate: int = Field(1, ge=1, description="micro-batches whose gradients are added up before a step")
+    people: list[str] = Field(default_factory=list, description="train on these people only; empty: on all")
     learning_rate: float = Field(1e-4, gt=0, description="Adam, networks")
     plane_learning_rate: float = Field(1e-4, gt=0, description="Adam, canonical planes and bases")
+    adam_betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's decay rates")
     final_decay: float = Field(
         0.0, ge=0, lt=1, description="last share of the training, in which the rates fall to zero"
     )
     rays: int | None = Field(None, ge=2, description="rays per image, half in the eye + mouth mask; null: whole images")
+    eye_rays: float | None = Field(
+        None, ge=0, le=1, description="share of the mask's rays that falls on the eyes; null: their share of the area"
+    )
     lambda_recons: float = Field(1.0, ge=0, description="λ1 of Eq. 5")
     lambda_motion: float = Field(1.5, ge=0, description="λ2 of Eq. 6")
     lambda_mask: float = Field(10.0, ge=0, description="λ3 of Eq. 7")
@@ -141,16 +147,43 @@ class TrainingSettings(Block):
         1.0, ge=0, description="weight of L_dis; 0: neither it nor cross pairs (they have no other loss)"
     )
     dis_start: float = Field(
-        0.0, ge=0, le=1, description="share of the training after which L_dis and cross pairs set in"
+        0.0, ge=0, le=1, description="share of the training after which cross pairs and their losses set in"
     )
-    dis_ramp: float = Field(0.1, gt=0, le=1, description="share of the training over which L_dis grows to its weight")
+    dis_ramp: float = Field(0.1, gt=0, le=1, description="share of the training over which those losses grow")
+    weight_cycle: float = Field(
+        0.0,
+        ge=0,
+        description="weight of L_recons on the driver's frame, rendered with the motion read off a cross output",
+    )
+    weight_contrastive: float = Field(
+        0.0, ge=0, description="weight of telling a cross output's motion from that of the batch's other drivers"
+    )
     stratified_drivers: float = Field(0.0, ge=0, le=1, description="share of drivers drawn evenly over mouth opening")
+    stratified_eyes: float = Field(0.0, ge=0, le=1, description="share of drivers drawn evenly over eye opening")
     flip: float = Field(0.0, ge=0, le=1, description="probability of flipping a source and its drivers horizontally")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is exported")
     checkpoint_every: int = Field(5_000, ge=1, description="steps between checkpoints; two are kept")
     log_every: int = Field(50, ge=1, description="steps between rows of the curves")
     cache_frames: bool = Field(False, description="keep the decoded frames in memory (small datasets)")
     threads: int = Field(1, ge=1, description="CPU threads of the training job")
+    workers: int = Field(0, ge=0, description="processes per device that read batches ahead; 0: none")
+    devices: int = Field(1, ge=1, description="GPUs (or CPU processes, where there is no GPU) per machine")
+    nodes: int = Field(1, ge=1, description="machines")
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        "32-true", description="of the networks; rays, renderer and dictionary stay in float32"
+    )
+    compile: bool = Field(False, description="compile the networks with torch.compile (pays in long runs)")
+
+    @property
+    def uses_cross(self) -> bool:
+        """Whether some loss is taken on cross pairs."""
+        return self.weight_dis > 0 or self.weight_cycle > 0 or self.weight_contrastive > 0
+
+    @model_validator(mode="after")
+    def _shares(self) -> "TrainingSettings":
+        if self.stratified_drivers + self.stratified_eyes > 1:
+            raise ValueError("stratified_drivers and stratified_eyes must not exceed 1 together")
+        return self
 
     @model_validator(mode="before")
     @classmethod
