@@ -1,4 +1,4 @@
-"""ResNet-10, the paper's encoder E: a face → a code."""
+"""The encoders, a face → a code: the paper's ResNet-10, and by configuration the one of the authors' code."""
 
 import math
 from collections.abc import Callable
@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from model.encoder_lia import LiaEncoder
 from model.settings import EncoderSettings
 
 
@@ -68,3 +69,10 @@ class ResNet10(nn.Module):
     def forward(self, image: Float[Tensor, "b c r r"]) -> Float[Tensor, "b features"]:
         x = self.stages(self.stem(image))
         return self.output(torch.flatten(x.mean((2, 3)), 1))
+
+
+def build_encoder(settings: EncoderSettings, in_channels: int, out_features: int) -> nn.Module:
+    """The encoder that the settings name: images [b, in_channels, resolution, resolution] → [b, out_features]."""
+    if settings.kind == "lia":
+        return LiaEncoder(settings, in_channels, out_features)
+    return ResNet10(settings, in_channels, out_features)

@@ -6,13 +6,27 @@ from pydantic import Field, model_validator
 
 from preprocessing.cli import Block
 
+FUSION_HEADS = 4
+"""Attention heads of ``motion_fusion: transformer``."""
+
 
 class EncoderSettings(Block):
-    """The ResNet-10 that turns a face into a code."""
+    """The network that turns a face into a code."""
 
+    kind: Literal["resnet10", "lia"] = Field(
+        "resnet10", description="ResNet-10 (paper), or LIA's residual encoder with low-pass filters (authors' code)"
+    )
     resolution: int = Field(256, ge=16, description="side in pixels of the image the encoder sees")
-    width: int = Field(64, ge=4, description="channels of the first stage; doubled at each of the four stages")
-    norm: Literal["batch", "group"] = Field("batch", description="normalisation layers; group suits small batches")
+    width: int = Field(64, ge=4, description="channels of the first stage; doubled stage by stage up to 8 x width")
+    norm: Literal["batch", "group"] = Field(
+        "batch", description="ResNet-10's normalisation layers; group suits small batches"
+    )
+
+    @model_validator(mode="after")
+    def _power_of_two(self) -> "EncoderSettings":
+        if self.kind == "lia" and self.resolution & (self.resolution - 1):
+            raise ValueError("the resolution of a lia encoder must be a power of two")
+        return self
 
 
 class GeneratorSettings(Block):
@@ -64,8 +78,14 @@ class ModelSettings(Block):
         None, description="an encoder of its own for motion, fed with the aligned grey driver; null: E gives both codes"
     )
     relative_codes: bool = Field(False, description="the motion code is taken relative to the driver's neutral frame")
+    motion_fusion: Literal["none", "transformer"] = Field(
+        "none", description="fuse the driver's motion code with its source's by a transformer layer (authors' code)"
+    )
     plane_channels: int = Field(32, ge=1, description="channels of each of the three planes")
     plane_resolution: int = Field(256, ge=8, description="texels per side of each plane")
+    canonical: Literal["ellipsoid", "noise"] = Field(
+        "ellipsoid", description="where the canonical planes begin: a head-sized blob, or noise (authors' code)"
+    )
     identity_generator: GeneratorSettings = Field(default_factory=GeneratorSettings, description="G_id")
     motion_generator: GeneratorSettings = Field(default_factory=GeneratorSettings, description="G_m")
     motion: Literal["dictionary", "generator"] = Field(
@@ -88,6 +108,11 @@ class ModelSettings(Block):
                 raise ValueError(f"{name}.resolution must not exceed plane_resolution")
         if self.orthogonality == "pixel" and self.num_bases > 3 * self.plane_channels:
             raise ValueError("pixel orthogonality allows at most 3 x plane_channels bases")
+        if self.motion_fusion == "transformer":
+            if self.motion_encoder is not None:
+                raise ValueError("motion_fusion needs the source's motion code from E: motion_encoder must be null")
+            if self.motion_dim % FUSION_HEADS:
+                raise ValueError(f"motion_fusion has {FUSION_HEADS} heads: motion_dim must be a multiple")
         return self
 
 
