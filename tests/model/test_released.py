@@ -75,18 +75,18 @@ def test_lia_encoder_is_stylegan2_s_residual_network():
     assert [tuple(state[f"blocks.{i}.skip.weight"].shape[:2]) for i in range(3)] == [(8, 4), (16, 8), (32, 16)]
 
     def weight(name):
-        return state[f"{name}.weight"] / state[f"{name}.weight"][0].numel() ** 0.5
+        return state[name + "weight"] / state[name + "weight"][0].numel() ** 0.5
 
     def active(x, name):
-        return F.leaky_relu(x + state[f"{name}.bias"][:, None, None], 0.2) * 2**0.5
+        return F.leaky_relu(x + state[name + "bias"][:, None, None], 0.2) * 2**0.5
 
     image = images(2).double()
-    x = active(F.conv2d(image, weight("stem")), "stem")
-    for i in range(3):
-        inner = active(F.conv2d(x, weight(f"blocks.{i}.conv0"), padding=1), f"blocks.{i}.conv0")
-        inner = active(halved(inner, weight(f"blocks.{i}.conv1")), f"blocks.{i}.conv1")
-        x = (inner + halved(x, weight(f"blocks.{i}.skip"))) / 2**0.5
-    code = F.conv2d(x, weight("output"))[:, :, 0, 0]
+    x = active(F.conv2d(image, weight("blocks.0.fromrgb.")), "blocks.0.fromrgb.")
+    for block in ("blocks.0.", "blocks.1.", "blocks.2."):
+        inner = active(F.conv2d(x, weight(block + "conv0."), padding=1), block + "conv0.")
+        inner = active(halved(inner, weight(block + "conv1.")), block + "conv1.")
+        x = (inner + halved(x, weight(block + "skip."))) / 2**0.5
+    code = F.conv2d(x, weight(""))[:, :, 0, 0]
     torch.testing.assert_close(encoder(image), code, rtol=1e-10, atol=1e-10)
 
 
