@@ -16,7 +16,7 @@ BATCH = 4
 
 @dataclass(frozen=True)
 class Source:
-    """One encoded source: its codes and identity planes, batch of one; ω_m only where drivers' are fused with it."""
+    """An encoded source: codes and identity planes, batch of one; ω_m unless motion has an encoder of its own."""
 
     identity: Float[Tensor, "1 d"]
     motion: Float[Tensor, "1 m"] | None
@@ -34,7 +34,7 @@ class Animator:
     @torch.inference_mode()
     def source(self, image: Float[Tensor, "1 3 e e"]) -> Source:
         """Encode a source photo (black background, encoder resolution, [−1, 1])."""
-        identity, motion = self.model.source_codes(image)
+        identity, motion = self.model.codes(image)
         return Source(identity, motion, self.model.identity_planes(identity))
 
     @torch.inference_mode()

@@ -67,7 +67,7 @@ def ellipsoid(channels: int, side: int, box_side: float) -> Float[Tensor, "plane
 class PlaneDict(nn.Module):
     """P = P_c + G_id(ω_id of the source) + PlaneDict(G_m(ω_m of the driver); B), Eqs. 1–4.
 
-    The pieces are public so that a driving video does the source's work once: :meth:`source_codes`,
+    The pieces are public so that a driving video does the source's work once: :meth:`codes`,
     :meth:`identity_planes`, then per frame :meth:`motion_code`, :meth:`driving_code`, :meth:`motion_planes`,
     :meth:`render`.
     """
@@ -131,24 +131,21 @@ class PlaneDict(nn.Module):
         """Side of the images :meth:`motion_code` takes."""
         return (self.settings.motion_encoder or self.settings.encoder).resolution
 
+    def codes(self, image: Float[Tensor, "b 3 r r"]) -> tuple[Tensor, Tensor | None]:
+        """ω_id [b, identity] and, unless motion has an encoder of its own, ω_m [b, motion] of faces: one pass of E."""
+        code = self.encoder(image)
+        identity, motion = code[:, : self.settings.identity_dim], code[:, self.settings.identity_dim :]
+        return identity, motion if self.settings.motion_encoder is None else None
+
     def identity_code(self, image: Float[Tensor, "b 3 r r"]) -> Float[Tensor, "b identity"]:
         """ω_id of a face in [−1, 1], black background, at the encoder's resolution."""
-        return self.encoder(image)[:, : self.settings.identity_dim]
+        return self.codes(image)[0]
 
     def motion_code(self, driver: Float[Tensor, "b c r r"]) -> Float[Tensor, "b motion"]:
         """ω_m of a driving frame: the image in [−1, 1], or, with an encoder of its own, the aligned grey face."""
         if self.settings.motion_encoder is not None:
             return self.motion_encoder(driver)
         return self.encoder(driver)[:, self.settings.identity_dim :]
-
-    def source_codes(
-        self, image: Float[Tensor, "b 3 r r"]
-    ) -> tuple[Float[Tensor, "b identity"], Float[Tensor, "b motion"] | None]:
-        """ω_id of a source and, where motion codes are fused in pairs, its ω_m (else None), in one pass of E."""
-        if self.settings.motion_fusion == "none":
-            return self.identity_code(image), None
-        identity, motion = self.encoder(image).split([self.settings.identity_dim, self.settings.motion_dim], dim=1)
-        return identity, motion
 
     def driving_code(
         self, driver: Float[Tensor, "b motion"], source: Float[Tensor, "#b motion"] | None
@@ -203,8 +200,9 @@ class PlaneDict(nn.Module):
 
     def density(self, planes: Float[Tensor, "b 3 c r r"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 1"]:
         """Raw density at ``points`` in world units, before the marcher's softplus; seen from the front if at all."""
-        features = look_up(plane_rows(planes), planes.shape, points, self.render_config())
-        return self.decoder(features, points.new_tensor([0, 0, -1]).expand_as(points))[0]
+        with torch.autocast(planes.device.type, enabled=False):
+            features = look_up(plane_rows(planes), planes.shape, points, self.render_config())
+            return self.decoder(features, points.new_tensor([0, 0, -1]).expand_as(points))[0]
 
     def render_pixels(
         self, planes: Float[Tensor, "b 3 c r r"], label: Float[Tensor, "b 25"], pixels: Tensor, resolution: int
@@ -249,7 +247,7 @@ class PlaneDict(nn.Module):
         neutral: Float[Tensor, "b c r r"] | None = None,
     ) -> Output:
         """One source, one driver and its camera per row; ``neutral`` is the driver's reference for relative codes."""
-        identity, source_motion = self.source_codes(source)
+        identity, source_motion = self.codes(source)
         motion = self.motion_code(driver)
         if neutral is not None:
             motion = motion - self.motion_code(neutral)

@@ -102,7 +102,15 @@ def test_without_fusion_the_driver_s_code_moves_the_planes():
     model = PlaneDict(ModelSettings(**SMALL))
     code = torch.randn(2, 4)
     assert model.driving_code(code, None) is code
-    assert model.source_codes(images(2))[1] is None
+
+
+@torch.no_grad()
+def test_codes_are_one_pass_of_the_encoder(released):
+    released.eval()
+    identity, motion = released.codes(faces := images(2))
+    assert torch.equal(identity, released.identity_code(faces)) and torch.equal(motion, released.motion_code(faces))
+    own = {"resolution": 32, "width": 4}
+    assert PlaneDict(ModelSettings(**SMALL, motion_encoder=own)).codes(faces)[1] is None
 
 
 @torch.no_grad()
