@@ -99,22 +99,25 @@ class Objective(nn.Module):
             raise InputError("training: 'rays' must be null with superresolution, which needs whole images.")
         self.model, self.settings = model, settings
 
-    def forward(self, batch: Batch, done: float, reader: PlaneDict, critic: Critic | None = None) -> Result:
-        """The loss at ``done`` (0–1) of the training.
+    def forward(self, batch: Batch, reader: PlaneDict, critic: Critic | None = None) -> Result:
+        """The loss of one batch.
 
         ``reader`` reads codes off outputs: the averaged model, which moves slowly; with the model itself on both sides
         constant codes win (collapse). Whole images are rendered only where a term needs one.
         """
         s, model = self.settings, self.model
+        done = batch.step / s.iterations
         ramp = self.ramp(done)
-        identity, motion = model.identity_code(batch.sources), self.motion(model, batch.drivers, batch.neutrals)
+        identity, source_motion = model.codes(batch.sources)
+        own_motion = self.motion(model, batch.drivers, batch.neutrals)
+        motion = self.driving(own_motion, source_motion)
         # Right after a retraction the parameter is the scaled bases.
         bases = model.dictionary.weight if model.settings.motion == "dictionary" else None
         motion_planes = model.motion_planes(motion, bases)
         repeated = identity.repeat_interleave(s.drivers, 0)
         planes = model.planes(model.identity_planes(identity).repeat_interleave(s.drivers, 0), motion_planes)
         terms: dict[str, tuple[float, Tensor]] = {"motion_planes": (s.motion_penalty, motion_planes.abs().mean())}
-        figures = {"identity_spread": spread(identity), "motion_spread": spread(motion)}
+        figures = {"identity_spread": spread(identity), "motion_spread": spread(own_motion)}
 
         reads = ramp > 0 and (batch.cross or s.weight_dis > 0)
         output = None
@@ -143,6 +146,11 @@ class Objective(nn.Module):
         if not s.uses_cross or done < s.dis_start:
             return 0.0
         return min(1.0, (done - s.dis_start) / s.dis_ramp)
+
+    def driving(self, motion: Float[Tensor, "sd m"], sources: Float[Tensor, "s m"] | None) -> Float[Tensor, "sd m"]:
+        """What moves the planes: the drivers' codes, fused with their sources' where the model does so."""
+        repeated = None if sources is None else sources.repeat_interleave(self.settings.drivers, 0)
+        return self.model.driving_code(motion, repeated)
 
     @staticmethod
     def motion(model: PlaneDict, drivers: Tensor, neutrals: Tensor | None) -> Float[Tensor, "b m"]:
@@ -197,7 +205,8 @@ class Objective(nn.Module):
         """
         model = self.model
         assert batch.driver_sources is not None
-        motion, identity = self.read(model, image, batch).motion, model.identity_code(batch.driver_sources)
+        identity, source_motion = model.codes(batch.driver_sources)
+        motion = model.driving_code(self.read(model, image, batch).motion, source_motion)
         planes = model.planes(model.identity_planes(identity), model.motion_planes(motion, bases))
         output = model.render(planes, batch.labels, identity, motion) if self.settings.rays is None else None
         return self.reconstruction(planes, batch, output, done)

@@ -40,6 +40,7 @@ class Batch:
     regions: UInt8[Tensor, "sd r r"]
     alignments: Float[Tensor, "sd 2 3"]
     cross: bool
+    step: int
     clips: list[str]
 
     def to(self, device: torch.device) -> "Batch":
@@ -139,6 +140,7 @@ class PairSampler:
             regions=torch.from_numpy(self.store.masks(drivers)),
             alignments=self.store.alignments(drivers),
             cross=cross,
+            step=step,
             clips=clips,
         )
         return mirrored(batch, rng.random(len(sources)) < s.flip) if s.flip else batch

@@ -1,18 +1,33 @@
 """Settings of the model and of its training: sizes, conventions, recipe. The paper's numbers are the defaults."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from preprocessing.cli import Block
 
+FUSION_HEADS = 4
+"""Attention heads of ``motion_fusion: transformer``."""
+
 
 class EncoderSettings(Block):
-    """The ResNet-10 that turns a face into a code."""
+    """The network that turns a face into a code."""
 
+    kind: Literal["resnet10", "lia"] = Field(
+        "resnet10", description="ResNet-10 (paper), or LIA's residual encoder with low-pass filters (authors' code)"
+    )
     resolution: int = Field(256, ge=16, description="side in pixels of the image the encoder sees")
-    width: int = Field(64, ge=4, description="channels of the first stage; doubled at each of the four stages")
-    norm: Literal["batch", "group"] = Field("batch", description="normalisation layers; group suits small batches")
+    width: int = Field(64, ge=4, description="channels of the first stage; doubled stage by stage up to 8 x width")
+    norm: Literal["batch", "group"] = Field(
+        "batch", description="ResNet-10's normalisation layers; group suits small batches"
+    )
+
+    @model_validator(mode="after")
+    def _power_of_two(self) -> "EncoderSettings":
+        if self.kind == "lia" and self.resolution & (self.resolution - 1):
+            raise ValueError("the resolution of a lia encoder must be a power of two")
+        return self
 
 
 class GeneratorSettings(Block):
@@ -64,8 +79,14 @@ class ModelSettings(Block):
         None, description="an encoder of its own for motion, fed with the aligned grey driver; null: E gives both codes"
     )
     relative_codes: bool = Field(False, description="the motion code is taken relative to the driver's neutral frame")
+    motion_fusion: Literal["none", "transformer"] = Field(
+        "none", description="fuse the driver's motion code with its source's by a transformer layer (authors' code)"
+    )
     plane_channels: int = Field(32, ge=1, description="channels of each of the three planes")
     plane_resolution: int = Field(256, ge=8, description="texels per side of each plane")
+    canonical: Literal["ellipsoid", "noise"] = Field(
+        "ellipsoid", description="where the canonical planes begin: a head-sized blob, or noise (authors' code)"
+    )
     identity_generator: GeneratorSettings = Field(default_factory=GeneratorSettings, description="G_id")
     motion_generator: GeneratorSettings = Field(default_factory=GeneratorSettings, description="G_m")
     motion: Literal["dictionary", "generator"] = Field(
@@ -88,6 +109,11 @@ class ModelSettings(Block):
                 raise ValueError(f"{name}.resolution must not exceed plane_resolution")
         if self.orthogonality == "pixel" and self.num_bases > 3 * self.plane_channels:
             raise ValueError("pixel orthogonality allows at most 3 x plane_channels bases")
+        if self.motion_fusion == "transformer":
+            if self.motion_encoder is not None:
+                raise ValueError("motion_fusion needs the source's motion code from E: motion_encoder must be null")
+            if self.motion_dim % FUSION_HEADS:
+                raise ValueError(f"motion_fusion has {FUSION_HEADS} heads: motion_dim must be a multiple")
         return self
 
 
@@ -110,14 +136,46 @@ RECIPES: dict[str, dict[str, object]] = {
         "final_decay": 0.4,
         "ema": 0.99,
     },
+    "released": {
+        "learning_rate": 0.75e-4,
+        "plane_learning_rate": 0.75e-4,
+        "adam_betas": (0.0, 0.99**0.75),
+        "sources": 8,
+        "ema": 0.0,
+        "released": {},
+    },
 }
 """What a recipe changes from the defaults below; a value given in the configuration wins over both."""
+
+
+class ReleasedLosses(Block):
+    """Weights of the losses in the authors' code, and how its renderings grow (docs/training.md)."""
+
+    image: float = Field(10.0, ge=0, description="L1 of the output")
+    raw: float = Field(10.0, ge=0, description="L1 of the rendering before super-resolution")
+    mask: float = Field(2000.0, ge=0, description="L1 inside the eye + mouth mask, averaged over the whole image")
+    perceptual: float = Field(0.02, ge=0, description="VGG-19 features; needs vgg19")
+    vgg19: Path | None = Field(None, description="torchvision's VGG-19 weights (vgg19-dcbb9e9d.pth)")
+    density: float = Field(0.25, ge=0, description="smoothness of the density")
+    identity: float = Field(50.0, ge=0, description="self pairs: identity codes of source and driver alike")
+    identity_cross: float = Field(10.0, ge=0, description="cross pairs: identity code of the output like the source's")
+    triplet: float = Field(1.0, ge=0, description="cross pairs: identity codes of two people apart")
+    start_rays: int = Field(64, ge=8, description="rays per side at the start")
+    growth_steps: int = Field(9600, ge=1, description="steps until the rays per side are the model's")
+
+    @model_validator(mode="after")
+    def _perceptual(self) -> "ReleasedLosses":
+        if self.perceptual and self.vgg19 is None:
+            raise ValueError("perceptual needs the weights of a VGG-19: set vgg19, or perceptual to 0")
+        return self
 
 
 class TrainingSettings(Block):
     """How one model is trained: the paper's text by default; ``recipe: robust`` is what works (docs/training.md)."""
 
-    recipe: Literal["paper", "robust"] = Field("paper", description="named set of defaults for the fields below")
+    recipe: Literal["paper", "robust", "released"] = Field(
+        "paper", description="named set of defaults for the fields below"
+    )
     iterations: int = Field(400_000, ge=0, description="optimiser steps")
     sources: int = Field(4, ge=1, description="source images per device and micro-batch")
     drivers: int = Field(1, ge=1, description="driving frames per source")
@@ -150,6 +208,7 @@ class TrainingSettings(Block):
         0.0, ge=0, le=1, description="share of the training after which cross pairs and their losses set in"
     )
     dis_ramp: float = Field(0.1, gt=0, le=1, description="share of the training over which those losses grow")
+    released: ReleasedLosses | None = Field(None, description="the authors' code's losses, in place of all others")
     weight_cycle: float = Field(
         0.0,
         ge=0,
@@ -177,7 +236,8 @@ class TrainingSettings(Block):
     @property
     def uses_cross(self) -> bool:
         """Whether some loss is taken on cross pairs."""
-        return self.weight_dis > 0 or self.weight_cycle > 0 or self.weight_contrastive > 0
+        ours = self.weight_dis > 0 or self.weight_cycle > 0 or self.weight_contrastive > 0
+        return ours or self.released is not None
 
     @model_validator(mode="after")
     def _shares(self) -> "TrainingSettings":

@@ -41,6 +41,30 @@ def upsample(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "
     return x
 
 
+def downsample(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height2 width2"]:
+    """Half the size: the [1, 3, 3, 1] / 8 filter along each axis at every second sample, zeros beyond the border."""
+    for dim in (2, 3):
+        padding = (0, 0, 1, 1) if dim == 2 else (1, 1, 0, 0)
+        even, odd = F.pad(x, padding).unflatten(dim, (-1, 2)).unbind(dim + 1)
+        n = even.shape[dim] - 1
+        outer = even.narrow(dim, 0, n) + odd.narrow(dim, 1, n)
+        inner = odd.narrow(dim, 0, n) + even.narrow(dim, 1, n)
+        x = torch.add(inner * 0.375, outer, alpha=0.125)
+    return x
+
+
+def leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU 0.2 with gain √2, the activation of every layer but the outputs."""
+    return F.leaky_relu(x, 0.2) * LEAKY_GAIN
+
+
+def channel_widths(resolution: int, channel_base: int, channel_max: int) -> dict[int, int]:
+    """Feature channels at 4, 8, … ``resolution``; ValueError where that is not a power of two of at least 4."""
+    if resolution < 4 or resolution & (resolution - 1):
+        raise ValueError(f"resolution must be a power of two of at least 4, not {resolution}")
+    return {r: max(1, min(channel_base // r, channel_max)) for r in (2**i for i in range(2, resolution.bit_length()))}
+
+
 def modulated_conv2d(
     x: Float[Tensor, "batch in height width"],
     weight: Float[Tensor, "out in k k"],
@@ -90,7 +114,7 @@ class SynthesisLayer(nn.Module):
             x = x + self.noise_const * self.noise_strength
         elif noise == "random":
             x = x + torch.randn_like(x[:, :1]) * self.noise_strength
-        return F.leaky_relu(x + self.bias[:, None, None], 0.2) * LEAKY_GAIN
+        return leaky(x + self.bias[:, None, None])
 
 
 class ToRGBLayer(nn.Module):
@@ -143,10 +167,8 @@ class SynthesisNetwork(nn.Module):
         self, w_dim: int, resolution: int, channels: int, channel_base: int = 32768, channel_max: int = 512
     ) -> None:
         super().__init__()
-        if resolution < 4 or resolution & (resolution - 1):
-            raise ValueError(f"resolution must be a power of two of at least 4, not {resolution}")
-        self.resolutions = [2**i for i in range(2, resolution.bit_length())]
-        width = {r: max(1, min(channel_base // r, channel_max)) for r in self.resolutions}
+        width = channel_widths(resolution, channel_base, channel_max)
+        self.resolutions = list(width)
         for r in self.resolutions:
             self.add_module(f"b{r}", SynthesisBlock(width.get(r // 2, 0), width[r], w_dim, r, channels))
         self.num_ws = 2 * len(self.resolutions)

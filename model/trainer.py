@@ -16,6 +16,7 @@ from model.checkpoints import forget_states, latest_state, save_state
 from model.objective import Objective
 from model.pairs import Batch, PairSampler, batches
 from model.planedict import PlaneDict
+from model.released import ReleasedObjective
 from model.settings import ModelSettings, TrainingSettings
 from model.training_curves import write_curves
 from preprocessing.cli import InputError, progress
@@ -44,6 +45,11 @@ def launch(settings: TrainingSettings) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def objective(model: PlaneDict, settings: TrainingSettings) -> Objective:
+    """The losses the settings name: the paper's with what the recipe adds, or the authors' code's."""
+    return ReleasedObjective(model, settings) if settings.released is not None else Objective(model, settings)
 
 
 class Trainer:
@@ -76,7 +82,7 @@ class Trainer:
                 if hasattr(self.model, part):
                     getattr(self.model, part).compile()
         optimizer = torch.optim.Adam(groups, betas=settings.adam_betas)
-        self.objective, self.optimizer = fabric.setup(Objective(self.model, settings), optimizer)
+        self.objective, self.optimizer = fabric.setup(objective(self.model, settings), optimizer)
         self.rates = [settings.learning_rate, settings.plane_learning_rate]
         self.step = 0
         self.rows: list[dict[str, Any]] = []
@@ -120,7 +126,7 @@ class Trainer:
             batch = next(stream).to(self.fabric.device)
             self.reseed(micro)
             with self.fabric.no_backward_sync(self.objective, enabled=micro < s.accumulate - 1):
-                result = self.objective(batch, self.done, self.ema)
+                result = self.objective(batch, self.ema)
                 self.check(result.loss, batch)
                 self.fabric.backward(result.loss / s.accumulate)
         self.optimizer.step()

@@ -30,6 +30,16 @@ MODEL = {
     "render": {"coarse_samples": 6, "fine_samples": 0, "hidden_channels": 8, "feature_channels": 3},
 }
 OWN = MODEL | {"motion_encoder": {"resolution": 32, "width": 4, "norm": "group"}, "relative_codes": True}
+RELEASED = MODEL | {
+    "encoder": {"kind": "lia", "resolution": 32, "width": 4},
+    "motion_fusion": "transformer",
+    "canonical": "noise",
+    "orthogonality": "pixel",
+    "superresolution": True,
+    "superresolution_channels": [8, 4],
+    "neural_rendering_resolution": 16,
+}
+LOSSES = {"perceptual": 0, "start_rays": 8, "growth_steps": 2}
 RAYS = {"recipe": "robust", "iterations": 6, "rays": 32, "checkpoint_every": 2, "log_every": 2}
 WHOLE = {"recipe": "paper", "iterations": 6, "sources": 2, "checkpoint_every": 2, "log_every": 2}
 
@@ -59,6 +69,7 @@ def weights(model):
         (OWN, RAYS | {"weight_dis": 0.1}),
         (OWN, RAYS | {"weight_cycle": 1.0, "weight_contrastive": 0.1, "eye_rays": 0.5, "stratified_eyes": 0.25}),
         (MODEL | {"motion": "generator"}, WHOLE),
+        (RELEASED, {"recipe": "released", "sources": 2, "iterations": 6, "released": LOSSES}),
         (
             MODEL | {"superresolution": True, "neural_rendering_resolution": 16, "superresolution_channels": [8, 4]},
             WHOLE,
