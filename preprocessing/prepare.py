@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from preprocessing import crop, faces, fetch, masks, shards, sheets
 from preprocessing.backends import FaceMesh, MediapipeBoxes, SelfieSegmentation
 from preprocessing.cameras import intrinsics, scale_world
 from preprocessing.cli import InputError
+from preprocessing.photo import read_photo
 from preprocessing.reasons import REASONS, Dropped
 from preprocessing.rows import Row, read_rows
 from preprocessing.settings import CropSettings, FacesSettings, MasksSettings
@@ -38,11 +38,7 @@ def prepare_photo(path: Path) -> Photo:
 
     Raises :class:`InputError` with one sentence when the file is no image or shows no face.
     """
-    try:
-        with Image.open(path) as image:
-            picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"Cannot read the photo {path}: {error}.") from None
+    picture = read_photo(path)
     size, settings = CropSettings().size, FacesSettings()
     mesh = FaceMesh(settings.confidence)
     box = pick(MediapipeBoxes(CropSettings().confidence)(picture), ZERO)
