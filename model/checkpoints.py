@@ -63,9 +63,7 @@ def load_weights(path: Path) -> tuple[PlaneDict, dict[str, str]]:
     try:
         settings = json.loads(facts.pop("model"))
     except ValueError:
-        raise InputError(
-            f"{path} is a safetensors file, but not a checkpoint of this project: its model is no JSON."
-        ) from None
+        raise InputError(f"{path} is not a checkpoint of this project: the model in its header is no JSON.") from None
     model = PlaneDict(validated(ModelSettings, settings, f"{path}: model"))
     try:
         model.load_state_dict(tensors)

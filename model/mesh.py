@@ -28,7 +28,10 @@ SURFACE = math.log(2) / HALF_OPAQUE
 
 
 class Mesh(NamedTuple):
-    """Vertices in world units (x to the subject's left, y up, z out of the face), their colours, and triangles."""
+    """Vertices in world units (x to the subject's left, y up, z out of the face), their colours, and triangles.
+
+    Seen from outside, a triangle's corners go round counter-clockwise.
+    """
 
     vertices: Float[np.ndarray, "n 3"]
     colours: UInt8[np.ndarray, "n 3"]
@@ -67,7 +70,7 @@ def extract(model: PlaneDict, planes: Float[Tensor, "1 3 c r r"], side: int = SI
         return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), np.zeros((0, 3), np.int32))
     # Other parts are lowered, not cut out: beside the largest one the density stays, and the surface smooth.
     density[(parts > 0) & (parts != 1 + sizes.argmax())] = 0
-    indices, faces, _, _ = marching_cubes(np.pad(density, 1), SURFACE)
+    indices, faces, _, _ = marching_cubes(np.pad(density, 1), SURFACE, gradient_direction="ascent")
     vertices = ((indices - 0.5) / side - 0.5) * box
     colours = query(model, planes, torch.from_numpy(vertices.astype(np.float32)))[1]
     return Mesh(vertices.astype(np.float32), (colours * 255).round().byte().cpu().numpy(), faces.astype(np.int32))

@@ -106,7 +106,7 @@ def main(arguments: argparse.Namespace) -> None:
     from model.video import publish, video_writer
     from preprocessing.prepare import prepare_photo, prepare_video
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model, facts = load_weights(arguments.checkpoint)
     photo = prepare_photo(arguments.source)

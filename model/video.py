@@ -41,19 +41,19 @@ def publish(
     """
     start, end = span
     # Of the driver's own tags nothing stays: they are about another video.
-    tagged = ["-map_metadata", "-1", "-map_chapters", "-1"]
-    tagged += [part for name, value in tags.items() for part in ("-metadata", f"{name}={value}")]
+    written = ["-c:v", "copy", "-map_metadata", "-1", "-map_chapters", "-1"]
+    written += [part for name, value in tags.items() for part in ("-metadata", f"{name}={value}")]
+    pictures = ["-i", f"file:{silent}"]
     with atomic(output) as temporary:
-        pictures = ["-i", f"file:{silent}"]
-        written = ["-map", "0:v:0", "-c:v", "copy", *tagged, "-movflags", "+faststart", f"file:{temporary}"]
+        written += ["-movflags", "+faststart", f"file:{temporary}"]
         if driving is not None:
             sound = ["-ss", f"{start:.6f}", "-t", f"{end - start:.6f}", "-protocol_whitelist", "file"]
-            sound += ["-i", f"file:{driving.absolute()}", "-map", "1:a:0?", "-c:a", "aac"]
-            done = _ffmpeg(*pictures, *sound, *written)
+            sound += ["-i", f"file:{driving.absolute()}"]
+            done = _ffmpeg(*pictures, *sound, "-map", "0:v:0", "-map", "1:a:0?", "-c:a", "aac", *written)
             if done.returncode == 0:
                 return
             log.warning("The sound of %s is left out: %s", driving, done.stderr.decode(errors="replace").strip())
-        _ffmpeg(*pictures, *written).check_returncode()
+        _ffmpeg(*pictures, "-map", "0:v:0", *written).check_returncode()
 
 
 def _ffmpeg(*arguments: str) -> subprocess.CompletedProcess[bytes]:
