@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import re
 import tempfile
 import time
@@ -47,8 +46,12 @@ def check(arguments: argparse.Namespace) -> None:
             raise InputError(f"{name} must end in {suffix}, not '{path.name}'.")
         if not path.parent.is_dir():
             raise InputError(f"The folder {path.parent} of {name} does not exist.")
-        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-            raise InputError(f"{name} cannot be written to {path}.")
+        if path.is_dir():
+            raise InputError(f"{name} cannot be written to {path}: it is a folder.")
+        try:
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise InputError(f"{name} cannot be written to {path}: {error.strerror}.") from None
         if (other := taken.setdefault(path.resolve(), name)) != name:
             raise InputError(f"{name} would overwrite the file of {other}, {path}.")
     read_photo(arguments.source)

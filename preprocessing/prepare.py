@@ -70,7 +70,7 @@ def prepare_video(path: Path, directory: Path) -> Path:
         raise InputError(f"The video {path} does not exist.")
     folder = directory / "videos"
     folder.mkdir(parents=True)
-    (folder / f"driving{path.suffix or '.mp4'}").symlink_to(path.resolve())
+    (folder / "driving.mp4").symlink_to(path.resolve())
     (folder / "clips.csv").write_text("clip,person,split\ndriving,driver,test\n")
     dataset = json.dumps({"source": {"kind": "folder", "path": str(folder)}, "shards": 1})
     framing = CropSettings(min_frames=1, min_size=48, allow_padding=True).model_dump_json()
