@@ -26,6 +26,9 @@ from preprocessing.settings import DecodeSettings, ScanSettings
 USUAL_RATE = 25.0
 """Frames per second of a file that does not say."""
 
+NO_MEMORY = "Cannot allocate memory"
+"""What FFmpeg says when the child's limit is reached."""
+
 _NTSC = tuple(rate * 1000 / 1001 for rate in (24, 30, 48, 60, 120))
 
 
@@ -130,8 +133,11 @@ def _check_file(path: Path) -> None:
 
 
 def tidy_words(words: str, path: Path) -> str:
-    """FFmpeg's first line of complaint without what differs between runs and machines: addresses and folders."""
-    for line in words.splitlines():
+    """FFmpeg's first line of complaint without what differs between runs and machines: addresses and folders.
+
+    A lack of memory comes first: FFmpeg's threads complain of it and of what follows from it in any order.
+    """
+    for line in sorted(words.splitlines(), key=lambda line: NO_MEMORY not in line):
         line = re.sub(r"\[[^\]]*@ 0x[0-9a-f]+\] ", "", line).replace(f"file:{path.absolute()}", path.name).strip()
         if line:
             return line
@@ -206,7 +212,7 @@ def frame_times(path: str | Path, limits: DecodeSettings | None = None) -> Float
 
 def _corrupt(complaint: str | None) -> Dropped:
     words = complaint or "no frame"
-    return Dropped("memory-limit" if "Cannot allocate memory" in words else "corrupt", words)
+    return Dropped("memory-limit" if NO_MEMORY in words else "corrupt", words)
 
 
 def _header(path: Path, limits: DecodeSettings) -> tuple[float, float]:
