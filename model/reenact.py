@@ -118,7 +118,7 @@ def main(arguments: argparse.Namespace) -> None:
         scratch, began = Path(folder), time.perf_counter()
         store = open_store([prepare_video(arguments.driving, scratch)], None, model.settings)
         animation = Animation(Animator(model.to(device)), photo, store, frame_times(arguments.driving), view)
-        log.info("preparation: %s", rate(sum(c.sample.frames for c in store.clips.values()), began))
+        log.info("preparation: %s", rate(sum(c.sample.frames for c in store.clips.values()), "frames", began))
         began, fps = time.perf_counter(), animation.timeline.fps
         with contextlib.ExitStack() as stack:
             add = stack.enter_context(video_writer(scratch / "output.mp4", fps))
@@ -127,7 +127,7 @@ def main(arguments: argparse.Namespace) -> None:
                 add(side_by_side(photo.frame, frame.driver, frame.image) if arguments.side_by_side else frame.image)
                 if add_depth:
                     add_depth(frame.depth)
-        log.info("rendering on %s: %s", device, rate(len(animation) * len(view.angles), began))
+        log.info("rendering on %s: %s", device, rate(len(animation) * len(view.angles), "views", began))
         described = tags(arguments, facts, view)
         if arguments.mesh:
             write_ply(arguments.mesh, extract(model, animation.planes(0)), described["comment"])
@@ -139,10 +139,10 @@ def main(arguments: argparse.Namespace) -> None:
         log.info("wrote %s", arguments.output)
 
 
-def rate(count: int, began: float) -> str:
-    """``count`` frames since ``began``, as words."""
+def rate(count: int, things: str, began: float) -> str:
+    """How many things in how long since ``began``, as words."""
     seconds = time.perf_counter() - began
-    return f"{count} frames in {seconds:.1f} s, {count / seconds:.1f} frames/s"
+    return f"{count} {things} in {seconds:.1f} s, {count / seconds:.1f} a second"
 
 
 def grid(text: str) -> tuple[int, int]:

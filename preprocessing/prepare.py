@@ -1,6 +1,9 @@
 """One photo or one video through the same preparation as a dataset, for those who only want to animate."""
 
+import contextlib
 import json
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,14 +79,28 @@ def prepare_video(path: Path, directory: Path) -> Path:
     framing = CropSettings(min_frames=1, min_size=48, allow_padding=True).model_dump_json()
     sheet = ["--sheet", str(directory / "sheets/clips.parquet")]
     rows = {name: str(directory / name / "00000.parquet") for name in ("fetch", "crop", "faces", "masks", "shards")}
-    sheets.main(["--dataset", "driving", "--output", sheet[1], "--settings", dataset])
-    fetch.main([*sheet, "--shard", "0", "--output", rows["fetch"], "--settings", dataset])
-    crop.main([*sheet, "--fetch", rows["fetch"], "--output", rows["crop"], "--settings", framing])
-    faces.main(["--crop", rows["crop"], "--output", rows["faces"]])
-    masks.main(["--crop", rows["crop"], "--faces", rows["faces"], "--output", rows["masks"]])
     inputs = [part for name in ("crop", "faces", "masks") for part in (f"--{name}", rows[name])]
-    shards.main([*inputs, "--output", rows["shards"]])
+    with _logging_apart():
+        sheets.main(["--dataset", "driving", "--output", sheet[1], "--settings", dataset])
+        fetch.main([*sheet, "--shard", "0", "--output", rows["fetch"], "--settings", dataset])
+        crop.main([*sheet, "--fetch", rows["fetch"], "--output", rows["crop"], "--settings", framing])
+        faces.main(["--crop", rows["crop"], "--output", rows["faces"]])
+        masks.main(["--crop", rows["crop"], "--faces", rows["faces"], "--output", rows["masks"]])
+        shards.main([*inputs, "--output", rows["shards"]])
     for row in read_rows(Path(rows["shards"]), Row):
         if not row.kept:
             raise InputError(f"The video {path} cannot be used: {REASONS[row.reason]}.")
     return directory / "shards"
+
+
+@contextlib.contextmanager
+def _logging_apart() -> Iterator[None]:
+    """Keep the caller's log: each stage sets logging up for itself, and talks of a dataset that nobody has."""
+    root = logging.getLogger()
+    kept, root.handlers = root.handlers, []
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        root.handlers = kept

@@ -16,7 +16,7 @@ from skimage import data
 from model.checkpoints import save_weights
 from model.planedict import PlaneDict
 from model.reenact import main, parser
-from preprocessing.cli import InputError
+from preprocessing.cli import InputError, run_command
 from preprocessing.files import sha256
 
 RATE = 16000
@@ -161,6 +161,14 @@ def test_photo_without_a_face_is_refused(files, tmp_path):
     Image.fromarray(np.full((200, 200, 3), 90, np.uint8)).save(tmp_path / "wall.png")
     with pytest.raises(InputError, match=r"No face was found in the photo .*wall\.png"):
         run(files, source=str(tmp_path / "wall.png"))
+
+
+def test_the_log_says_how_long_each_part_took(files, tmp_path):
+    given = {"checkpoint": "final.safetensors", "source": "photo.png", "driving": "video.mp4", "output": "out.mp4"}
+    arguments = [part for name, value in given.items() for part in (f"--{name}", str(files / value))]
+    run_command(main, parser(), [*arguments, "--log", str(tmp_path / "log.txt")])
+    log = (tmp_path / "log.txt").read_text()
+    assert "preparation: 4 frames in" in log and "rendering on" in log and "wrote" in log
 
 
 def test_a_grid_is_rows_by_columns(files, capsys):
