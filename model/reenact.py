@@ -56,8 +56,7 @@ def check(arguments: argparse.Namespace) -> None:
             raise InputError(f"{name} would overwrite the file of {other}, {path}.")
     read_photo(arguments.source)
     try:
-        with contextlib.closing(frames(arguments.driving)) as stream:
-            next(stream)
+        next(frames(arguments.driving))
     except Dropped as dropped:
         raise InputError(f"The video {arguments.driving} cannot be used: {REASONS[dropped.reason]}.") from None
 

@@ -61,6 +61,9 @@ def files(tiny_model, tmp_path_factory):
     )  # fmt: skip
     torch.manual_seed(0)
     save_weights(folder / "final.safetensors", PlaneDict(tiny_model), {"seed": "0", "method": "planedict", "step": "0"})
+    paper = {"motion_encoder": None, "relative_codes": False, "motion": "generator", "superresolution": True}
+    sizes = {"neural_rendering_resolution": 16, "superresolution_channels": (8, 4)}
+    save_weights(folder / "paper.safetensors", PlaneDict(tiny_model.model_copy(update=paper | sizes)), {"step": "0"})
     save_file({"weight": torch.zeros(2)}, folder / "others.safetensors", metadata={"model": "ResNet"})
     torch.save({"weight": torch.zeros(2)}, folder / "others.pth")
     return folder
@@ -101,6 +104,12 @@ def test_every_driving_frame_becomes_one_frame(files, view, size):
     meta = next(reader)
     assert meta["size"] == size and meta["fps"] == 25
     assert sum(1 for _ in reader) == 4
+
+
+def test_one_encoder_and_superresolution_animate_too(files):
+    run(files, "--depth", str(files / "small.mp4"), "--mesh", str(files / "small.ply"), checkpoint="paper.safetensors")
+    for name in ("out.mp4", "small.mp4"):
+        assert next(imageio_ffmpeg.read_frames(files / name))["size"] == (32, 32)
 
 
 def test_time_and_sound_stay_the_drivers(files):
