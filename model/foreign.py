@@ -28,6 +28,7 @@ class _Module:
     """A module's attributes as plain data: its parameters, buffers and submodules are what is wanted of it."""
 
     __slots__ = ("state",)
+    state: Any
 
     def __init__(self, meta: Any = None) -> None:
         self.state = meta.get("state") if isinstance(meta, dict) else None
