@@ -113,7 +113,7 @@ class Examiner:
         Returns the drivers' motion codes [n, m].
         """
         source, motion = self.source(start), self.motion(drivers)
-        labels, targets, masks = self.store.labels(drivers), self.store.images(drivers), self.store.masks(drivers)
+        labels, targets, masks = self.store.labels(drivers), self.store.images(drivers), self.store.masks(drivers) > 0
         copied = self.store.images([start])[0]
         outputs = self.animator.drive(source, motion, labels)
         shuffled_order = np.random.default_rng(0).permutation(len(drivers))

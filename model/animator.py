@@ -16,9 +16,10 @@ BATCH = 4
 
 @dataclass(frozen=True)
 class Source:
-    """One encoded source: its codes and identity planes, batch of one."""
+    """An encoded source: codes and identity planes, batch of one; ω_m unless motion has an encoder of its own."""
 
     identity: Float[Tensor, "1 d"]
+    motion: Float[Tensor, "1 m"] | None
     planes: Float[Tensor, "1 c r r"]
 
 
@@ -33,8 +34,8 @@ class Animator:
     @torch.inference_mode()
     def source(self, image: Float[Tensor, "1 3 e e"]) -> Source:
         """Encode a source photo (black background, encoder resolution, [−1, 1])."""
-        identity = self.model.identity_code(image)
-        return Source(identity, self.model.identity_planes(identity))
+        identity, motion = self.model.codes(image)
+        return Source(identity, motion, self.model.identity_planes(identity))
 
     @torch.inference_mode()
     def motion(
@@ -52,9 +53,10 @@ class Animator:
     def drive(
         self, source: Source, motion: Float[Tensor, "n m"], labels: Float[Tensor, "n 25"]
     ) -> UInt8[np.ndarray, "n r r 3"]:
-        """Images of ``source`` with each row's motion, from each row's camera."""
+        """Images of ``source`` with each row's motion (from :meth:`motion`), from each row's camera."""
         images = []
-        for codes, cameras in zip(motion.split(BATCH), labels.split(BATCH), strict=True):
+        for part, cameras in zip(motion.split(BATCH), labels.split(BATCH), strict=True):
+            codes = self.model.driving_code(part, source.motion)
             planes = self.model.planes(source.planes, self.model.motion_planes(codes, self.bases))
             identity = source.identity.expand(len(codes), -1)
             images.append(to_images(self.model.render(planes, cameras, identity, codes).image))

@@ -1,26 +1,24 @@
-"""Frames from shards as the model wants them, and the deterministic stream of training pairs.
+"""Frames from shards as the model wants them: sizes, backgrounds, aligned drivers."""
 
-A batch is a pure function of (seed, step): a resumed run continues with the identical batches, and no sampler state
-needs saving.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from model.landmarks import aligned_face, alignment, mouth_opening, standardised
-from model.settings import ModelSettings, TrainingSettings
-from preprocessing.cameras import flip_camera
+from model.landmarks import aligned_face, alignment, eye_opening, mouth_opening, standardised
+from model.settings import ModelSettings
 from preprocessing.reader import Sample, ShardReader
 
-EYES_AND_MOUTH = (4, 5)
+EYES, MOUTH = 4, 5
+"""Labels of the eye and the mouth regions, in the shards' masks and in :meth:`FrameStore.masks`."""
+CLIPS_KEPT = 256
+"""Clips whose landmarks are kept in memory: about a megabyte each, of which a large dataset has 100,000."""
 NEUTRAL_CANDIDATES = 6
 """A driver's neutral frame in training is one of this many frames with the smallest mouth opening."""
 
@@ -45,13 +43,46 @@ def resized(images: UInt8[np.ndarray, "b h w 3"], side: int) -> UInt8[np.ndarray
 
 @dataclass(frozen=True)
 class Clip:
-    """A sample's facts: camera labels [T, 25], landmarks in pixels [T, 478, 3], mouth opening [T]; the frame's side."""
+    """A sample's facts: camera labels, landmarks in pixels, the frame's side."""
 
     sample: Sample
     cameras: Float[np.ndarray, "t 25"]
     landmarks: Float[np.ndarray, "t 478 3"]
-    opening: Float[np.ndarray, "t"]
     frame_side: int
+
+    @cached_property
+    def opening(self) -> Float[np.ndarray, "t"]:
+        """Mouth opening of every frame."""
+        return mouth_opening(self.landmarks)
+
+    @cached_property
+    def eye_opening(self) -> Float[np.ndarray, "t"]:
+        """Eye opening of every frame."""
+        return eye_opening(self.landmarks)
+
+
+class Clips(Mapping[str, Clip]):
+    """Key → clip, read from the shards when asked for; the last :data:`CLIPS_KEPT` (or all) stay in memory."""
+
+    def __init__(self, reader: ShardReader, samples: Sequence[Sample], keep: int | None) -> None:
+        self.samples = {sample.key: sample for sample in samples}
+        self.reader = reader
+        self._read_once = lru_cache(keep)(self._read)
+
+    def _read(self, key: str) -> Clip:
+        side = self.reader.frames(key, [0]).shape[1]
+        return Clip(self.samples[key], self.reader.cameras(key), self.reader.landmarks(key), side)
+
+    def __getitem__(self, key: str) -> Clip:
+        if key not in self.samples:
+            raise KeyError(key)
+        return self._read_once(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
 
 
 class FrameStore:
@@ -67,21 +98,21 @@ class FrameStore:
         self.settings = settings
         self.side = settings.resolution
         self.driver_side = (settings.motion_encoder or settings.encoder).resolution
-        self.clips = {}
-        for sample in samples:
-            landmarks = reader.landmarks(sample.key)
-            side = reader.frames(sample.key, [0]).shape[1]
-            self.clips[sample.key] = Clip(sample, reader.cameras(sample.key), landmarks, mouth_opening(landmarks), side)
+        self.clips = Clips(reader, samples, None if cached else CLIPS_KEPT)
+        self._neutral: dict[str, list[tuple[str, int]]] = {}
         self._cache: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
         if cached:
             self._cache = {key: self._read(key, range(clip.sample.frames)) for key, clip in self.clips.items()}
 
     def _read(self, key: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Black-background images [n, side, side, 3], eye + mouth masks [n, side, side], aligned drivers [n, d, d]."""
+        """Black-background images [n, side, side, 3], region labels [n, side, side], aligned drivers [n, d, d]."""
         frames, masks = self.reader.frames(key, indices), self.reader.masks(key, indices)
         black = frames * (masks > 0)[..., None]
-        detail = np.isin(masks, EYES_AND_MOUTH).astype(np.uint8)
-        detail = np.stack([cv2.resize(m, (self.side, self.side), interpolation=cv2.INTER_AREA) for m in detail])
+        detail = np.zeros((len(frames), self.side, self.side), np.uint8)
+        for label in (EYES, MOUTH):
+            region = (masks == label).astype(np.uint8)
+            small = [cv2.resize(m, (self.side, self.side), interpolation=cv2.INTER_AREA) for m in region]
+            detail[np.stack(small) > 0] = label
         if self.settings.motion_encoder is None:
             aligned = np.zeros((len(frames), 0, 0), np.uint8)
         else:
@@ -91,7 +122,7 @@ class FrameStore:
                     for frame, i in zip(frames, indices, strict=True)
                 ]
             )
-        return resized(black, self.side), detail.astype(bool), aligned
+        return resized(black, self.side), detail, aligned
 
     def _get(self, key: str, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self._cache is not None:
@@ -104,8 +135,8 @@ class FrameStore:
         """Frames with black background at the model's output size."""
         return np.stack([self._get(key, index)[0] for key, index in wanted])
 
-    def masks(self, wanted: Sequence[tuple[str, int]]) -> Bool[np.ndarray, "n side side"]:
-        """Eye + mouth masks at the model's output size."""
+    def masks(self, wanted: Sequence[tuple[str, int]]) -> UInt8[np.ndarray, "n side side"]:
+        """:data:`EYES`, :data:`MOUTH` or 0 per pixel, at the model's output size."""
         return np.stack([self._get(key, index)[1] for key, index in wanted])
 
     def sources(self, wanted: Sequence[tuple[str, int]]) -> Float[Tensor, "n 3 e e"]:
@@ -131,123 +162,20 @@ class FrameStore:
             matrices.append(alignment(clip.landmarks[index] / clip.frame_side))
         return torch.from_numpy(np.stack(matrices))
 
-    @cache  # noqa: B019 - the store lives as long as its process
+    @cached_property
+    def _keys(self) -> dict[str, list[str]]:
+        """Clip → its samples here."""
+        keys: dict[str, list[str]] = {}
+        for key, sample in self.clips.samples.items():
+            keys.setdefault(sample.clip, []).append(key)
+        return keys
+
     def neutral_frames(self, clip: str, count: int = NEUTRAL_CANDIDATES) -> list[tuple[str, int]]:
-        """The ``count`` frames of a clip (all its samples here) with the smallest mouth opening, smallest first."""
-        frames = [
-            (float(opening), key, index)
-            for key, c in self.clips.items()
-            if c.sample.clip == clip
-            for index, opening in enumerate(c.opening)
-        ]
-        return [(key, index) for _, key, index in sorted(frames)[:count]]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One training step's pairs: S sources, each with D drivers (rows source-major, S·D in all)."""
-
-    sources: Float[Tensor, "s 3 e e"]
-    drivers: Float[Tensor, "sd c d d"]
-    neutrals: Float[Tensor, "sd c d d"] | None
-    labels: Float[Tensor, "sd 25"]
-    targets: Float[Tensor, "sd 3 r r"]
-    masks: Bool[Tensor, "sd r r"]
-    alignments: Float[Tensor, "sd 2 3"]
-    clips: list[str]
-
-
-def mirrored(batch: Batch, sources: Bool[np.ndarray, "s"]) -> Batch:
-    """The batch with the chosen sources and their drivers flipped horizontally: images, masks, cameras, alignments."""
-    rows = torch.from_numpy(sources)
-    per_source = len(batch.drivers) // len(batch.sources)
-    pairs = rows.repeat_interleave(per_source)
-
-    def flip(images: Tensor, which: Tensor) -> Tensor:
-        return torch.where(which.view(-1, *[1] * (images.dim() - 1)), images.flip(-1), images)
-
-    # x → 1 − x in the frame and in the aligned view, whose template is symmetric.
-    a = batch.alignments
-    across = torch.stack([a[:, 0, 0], -a[:, 0, 1], 1 - a[:, 0, 0] - a[:, 0, 2]], dim=1)
-    down = torch.stack([-a[:, 1, 0], a[:, 1, 1], a[:, 1, 0] + a[:, 1, 2]], dim=1)
-    labels = torch.from_numpy(flip_camera(batch.labels.numpy()))
-    return Batch(
-        sources=flip(batch.sources, rows),
-        drivers=flip(batch.drivers, pairs),
-        neutrals=None if batch.neutrals is None else flip(batch.neutrals, pairs),
-        labels=torch.where(pairs[:, None], labels, batch.labels),
-        targets=flip(batch.targets, pairs),
-        masks=flip(batch.masks, pairs),
-        alignments=torch.where(pairs[:, None, None], torch.stack([across, down], dim=1), a),
-        clips=batch.clips,
-    )
-
-
-class PairSampler:
-    """Deterministic self and cross pairs of training frames.
-
-    Sources are spread over people. A self pair's driver is any frame of the source's clip, part of them drawn evenly
-    over mouth opening, since open mouths are rare; a cross pair's driver belongs to another person.
-    """
-
-    def __init__(self, store: FrameStore, settings: TrainingSettings, seed: int) -> None:
-        self.store, self.settings, self.seed = store, settings, seed
-        self.frames: dict[str, list[tuple[str, int]]] = {}
-        self.person: dict[str, str] = {}
-        for key, clip in store.clips.items():
-            self.frames.setdefault(clip.sample.clip, []).extend((key, i) for i in range(clip.sample.frames))
-            self.person[clip.sample.clip] = clip.sample.person
-        self.people: dict[str, list[str]] = {}
-        for name, person in self.person.items():
-            self.people.setdefault(person, []).append(name)
-        self.openings = {
-            name: np.array([store.clips[key].opening[i] for key, i in frames]) for name, frames in self.frames.items()
-        }
-
-    @property
-    def can_cross(self) -> bool:
-        """Cross pairs need two people."""
-        return len(self.people) > 1
-
-    def batch(self, step: int, cross: bool) -> Batch:
-        """The pairs of one step."""
-        rng = np.random.default_rng([self.seed, step])
-        people = sorted(self.people)
-        order: list[str] = []
-        while len(order) < self.settings.sources:
-            order.extend(rng.permutation(people))
-        sources, drivers, neutrals, clips = [], [], [], []
-        for person in order[: self.settings.sources]:
-            clip = str(rng.choice(self.people[person]))
-            sources.append(self.frames[clip][rng.integers(len(self.frames[clip]))])
-            for _ in range(self.settings.drivers):
-                driver_clip = clip
-                if cross:
-                    other = str(rng.choice([p for p in people if p != person]))
-                    driver_clip = str(rng.choice(self.people[other]))
-                drivers.append(self._driver(driver_clip, rng))
-                candidates = self.store.neutral_frames(driver_clip)
-                neutrals.append(candidates[rng.integers(len(candidates))])
-                clips.append(driver_clip)
-        relative = self.store.settings.relative_codes
-        batch = Batch(
-            sources=self.store.sources(sources),
-            drivers=self.store.drivers(drivers),
-            neutrals=self.store.drivers(neutrals) if relative else None,
-            labels=self.store.labels(drivers),
-            targets=to_tensor(self.store.images(drivers)),
-            masks=torch.from_numpy(self.store.masks(drivers)),
-            alignments=self.store.alignments(drivers),
-            clips=clips,
-        )
-        return mirrored(batch, rng.random(len(sources)) < self.settings.flip) if self.settings.flip else batch
-
-    def _driver(self, clip: str, rng: np.random.Generator) -> tuple[str, int]:
-        frames, openings = self.frames[clip], self.openings[clip]
-        if rng.random() >= self.settings.stratified_drivers:
-            return frames[rng.integers(len(frames))]
-        low, high = np.quantile(openings, [0.01, 0.99])
-        return frames[int(np.argmin(np.abs(openings - rng.uniform(low, high))))]
+        """The frames of a clip (all its samples here) with the smallest mouth opening, smallest first: at most six."""
+        if clip not in self._neutral:
+            openings = [(float(o), k, i) for k in self._keys[clip] for i, o in enumerate(self.clips[k].opening)]
+            self._neutral[clip] = [(key, index) for _, key, index in sorted(openings)[:NEUTRAL_CANDIDATES]]
+        return self._neutral[clip][:count]
 
 
 def open_store(

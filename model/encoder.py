@@ -1,12 +1,15 @@
-"""ResNet-10, the paper's encoder E: a face → a code."""
+"""The encoders, a face → a code: the paper's ResNet-10, and by configuration the one of the authors' code."""
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from model.discriminator import DiscriminatorBlock
 from model.settings import EncoderSettings
 
 
@@ -68,3 +71,34 @@ class ResNet10(nn.Module):
     def forward(self, image: Float[Tensor, "b c r r"]) -> Float[Tensor, "b features"]:
         x = self.stages(self.stem(image))
         return self.output(torch.flatten(x.mean((2, 3)), 1))
+
+
+class LiaEncoder(nn.Module):
+    """LIA's encoder (Wang et al. 2022), which the authors' code has for E: StyleGAN2's discriminator down to 4 × 4.
+
+    ``width`` channels at full size, doubled by each halving block up to 8 · ``width`` (64 … 512 at the authors' 256²),
+    then one 4 × 4 convolution without bias. Input of side 2^k in [−1, 1]. No normalisation layers: a code depends on
+    its own image alone.
+    """
+
+    def __init__(self, settings: EncoderSettings, in_channels: int, out_features: int) -> None:
+        super().__init__()
+        halvings = settings.resolution.bit_length() - 3
+        widths = [min(settings.width * 2**i, settings.width * 8) for i in range(halvings + 1)]
+        images = [in_channels] + [0] * (halvings - 1)
+        self.blocks = nn.Sequential(
+            *(DiscriminatorBlock(*ends, channels) for ends, channels in zip(pairwise(widths), images, strict=True))
+        )
+        self.weight = nn.Parameter(torch.randn(out_features, widths[-1], 4, 4))
+        self.weight_gain = 1 / math.sqrt(16 * widths[-1])
+
+    def forward(self, image: Float[Tensor, "b c r r"]) -> Float[Tensor, "b features"]:
+        # The kernel is as large as the map: a matrix product.
+        return F.linear(self.blocks(image).flatten(1), self.weight.flatten(1) * self.weight_gain)
+
+
+def build_encoder(settings: EncoderSettings, in_channels: int, out_features: int) -> nn.Module:
+    """The encoder that the settings name: images [b, in_channels, resolution, resolution] → [b, out_features]."""
+    if settings.kind == "lia":
+        return LiaEncoder(settings, in_channels, out_features)
+    return ResNet10(settings, in_channels, out_features)

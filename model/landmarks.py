@@ -7,6 +7,8 @@ from jaxtyping import Float, UInt8
 from preprocessing.reference_face import CANTHI, reference_face
 
 INNER_LIPS = (13, 14)
+EYES = (((33, 133), (159, 145), 468), ((362, 263), (386, 374), 473))
+"""Per eye: its corners (image left, image right), its lids (upper, lower), its iris' centre."""
 RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 2, 98, 327, 9, 8, 127, 356, 234, 454)
 """Landmarks that move with the skull and hardly with expression: eye corners, nose, root of the nose, temples."""
 
@@ -24,6 +26,25 @@ def mouth_opening(landmarks: Float[np.ndarray, "*batch 478 3"]) -> Float[np.ndar
     """Distance of the inner lips' midpoints as a share of the outer-canthi distance."""
     gap = np.linalg.norm(landmarks[..., INNER_LIPS[0], :] - landmarks[..., INNER_LIPS[1], :], axis=-1)
     return gap / eye_distance(landmarks)
+
+
+def eye_opening(landmarks: Float[np.ndarray, "*batch 478 3"]) -> Float[np.ndarray, "*batch"]:
+    """Distance of the lids as a share of the eye's width, mean of both eyes: about .3 open, below .15 shut."""
+    shares = []
+    for corners, lids, _ in EYES:
+        width, gap = (np.linalg.norm(landmarks[..., a, :] - landmarks[..., b, :], axis=-1) for a, b in (corners, lids))
+        shares.append(gap / width)
+    return np.mean(shares, axis=0)
+
+
+def gaze(landmarks: Float[np.ndarray, "*batch 478 3"]) -> Float[np.ndarray, "*batch"]:
+    """Horizontal place of the irises between the eyes' corners, mean of both: −.5 left to .5 right in the image."""
+    places = []
+    for (left, right), _, iris in EYES:
+        axis = landmarks[..., right, :2] - landmarks[..., left, :2]
+        offset = landmarks[..., iris, :2] - landmarks[..., left, :2]
+        places.append((offset * axis).sum(-1) / np.square(axis).sum(-1) - 0.5)
+    return np.mean(places, axis=0)
 
 
 def template_points() -> Float[np.ndarray, "rigid 2"]:

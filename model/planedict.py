@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from model.cameras import REFERENCE_RADIUS, split_label
 from model.decoder import TriplaneDecoder
-from model.encoder import ResNet10
+from model.encoder import build_encoder
 from model.plane_dictionary import PlaneDictionary, combine
 from model.rays import rays_of_pixels
-from model.renderer import RenderConfig, Rendering, render_rays
-from model.settings import GeneratorSettings, ModelSettings
+from model.renderer import RenderConfig, Rendering, look_up, plane_rows, render_rays
+from model.settings import FUSION_HEADS, GeneratorSettings, ModelSettings
 from model.stylegan2 import SynthesisNetwork
 from model.superresolution import SuperResolution
 
@@ -67,8 +67,9 @@ def ellipsoid(channels: int, side: int, box_side: float) -> Float[Tensor, "plane
 class PlaneDict(nn.Module):
     """P = P_c + G_id(ω_id of the source) + PlaneDict(G_m(ω_m of the driver); B), Eqs. 1–4.
 
-    The pieces are public so that a driving video does the source's work once: :meth:`identity_code`,
-    :meth:`identity_planes`, then per frame :meth:`motion_code`, :meth:`motion_planes`, :meth:`render`.
+    The pieces are public so that a driving video does the source's work once: :meth:`codes`,
+    :meth:`identity_planes`, then per frame :meth:`motion_code`, :meth:`driving_code`, :meth:`motion_planes`,
+    :meth:`render`.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -76,10 +77,15 @@ class PlaneDict(nn.Module):
         self.settings = settings
         channels, side = 3 * settings.plane_channels, settings.plane_resolution
         own = settings.motion_encoder is not None
-        self.encoder = ResNet10(settings.encoder, 3, settings.identity_dim + (0 if own else settings.motion_dim))
+        self.encoder = build_encoder(settings.encoder, 3, settings.identity_dim + (0 if own else settings.motion_dim))
         if settings.motion_encoder is not None:
-            self.motion_encoder = ResNet10(settings.motion_encoder, 1, settings.motion_dim)
-        self.canonical = nn.Parameter(ellipsoid(settings.plane_channels, side, settings.render.box_side))
+            self.motion_encoder = build_encoder(settings.motion_encoder, 1, settings.motion_dim)
+        from_ellipsoid = settings.canonical == "ellipsoid"
+        self.canonical = nn.Parameter(
+            ellipsoid(settings.plane_channels, side, settings.render.box_side)
+            if from_ellipsoid
+            else torch.randn(channels, side, side)
+        )
         self.identity_generator = PlaneGenerator(settings.identity_generator, settings.identity_dim, channels, side)
         with_dictionary = settings.motion == "dictionary"
         self.motion_generator = PlaneGenerator(
@@ -93,17 +99,8 @@ class PlaneDict(nn.Module):
             settings.render.feature_channels,
             direction_channels=3 if settings.render.view_direction else 0,
         )
-        with torch.no_grad():
-            # The first channel carries the ellipsoid's density, so that rendering starts from a head-sized blob.
-            self.decoder.fc1.weight[0].zero_()
-            self.decoder.fc1.weight[0, 0] = 4 / self.decoder.fc1.weight_gain
-            self.decoder.fc2.weight[0, 0] = 6 / self.decoder.fc2.weight_gain
-            self.decoder.fc2.bias[0] = -4
-            # Deformations begin small beside it.
-            for block in self.identity_generator.network.children():
-                block.get_parameter("torgb.weight").mul_(0.1)
-            for block in self.motion_generator.network.children():
-                block.get_parameter("torgb.weight").mul_(0.3)
+        if from_ellipsoid:
+            self._start_from_ellipsoid()
         if settings.superresolution:
             self.superresolution = SuperResolution(
                 settings.render.feature_channels,
@@ -111,21 +108,59 @@ class PlaneDict(nn.Module):
                 settings.resolution,
                 settings.superresolution_channels,
             )
+        if settings.motion_fusion == "transformer":
+            self.motion_fusion = nn.TransformerDecoderLayer(
+                settings.motion_dim, FUSION_HEADS, settings.motion_dim, batch_first=True
+            )
+
+    @torch.no_grad()
+    def _start_from_ellipsoid(self) -> None:
+        """Let the ellipsoid's channel carry the density, so that rendering starts from a head-sized blob."""
+        self.decoder.fc1.weight[0].zero_()
+        self.decoder.fc1.weight[0, 0] = 4 / self.decoder.fc1.weight_gain
+        self.decoder.fc2.weight[0, 0] = 6 / self.decoder.fc2.weight_gain
+        self.decoder.fc2.bias[0] = -4
+        # Deformations begin small beside it.
+        for block in self.identity_generator.network.children():
+            block.get_parameter("torgb.weight").mul_(0.1)
+        for block in self.motion_generator.network.children():
+            block.get_parameter("torgb.weight").mul_(0.3)
 
     @property
     def driver_resolution(self) -> int:
         """Side of the images :meth:`motion_code` takes."""
         return (self.settings.motion_encoder or self.settings.encoder).resolution
 
+    def codes(self, image: Float[Tensor, "b 3 r r"]) -> tuple[Tensor, Tensor | None]:
+        """ω_id [b, identity] and, unless motion has an encoder of its own, ω_m [b, motion] of faces: one pass of E."""
+        code = self.encoder(image)
+        identity, motion = code[:, : self.settings.identity_dim], code[:, self.settings.identity_dim :]
+        return identity, motion if self.settings.motion_encoder is None else None
+
     def identity_code(self, image: Float[Tensor, "b 3 r r"]) -> Float[Tensor, "b identity"]:
         """ω_id of a face in [−1, 1], black background, at the encoder's resolution."""
-        return self.encoder(image)[:, : self.settings.identity_dim]
+        return self.codes(image)[0]
 
     def motion_code(self, driver: Float[Tensor, "b c r r"]) -> Float[Tensor, "b motion"]:
         """ω_m of a driving frame: the image in [−1, 1], or, with an encoder of its own, the aligned grey face."""
         if self.settings.motion_encoder is not None:
             return self.motion_encoder(driver)
         return self.encoder(driver)[:, self.settings.identity_dim :]
+
+    def driving_code(
+        self, driver: Float[Tensor, "b motion"], source: Float[Tensor, "#b motion"] | None
+    ) -> Float[Tensor, "b motion"]:
+        """The code that moves the planes: the driver's ω_m, where ``motion_fusion`` says so fused with its source's.
+
+        The fusion is a transformer decoder layer (Vaswani et al. 2017) in which the source's token asks the driver's.
+        Every pair is a sequence of its own; the authors' code takes the batch for the sequence, so that there a
+        result depends on the other pairs. One pair at a time, the two agree. Relative codes are fused as they are.
+        """
+        if self.settings.motion_fusion == "none":
+            return driver
+        if source is None:
+            raise ValueError("this model fuses the driver's motion code with the source's and needs both")
+        return self.motion_fusion(source.expand_as(driver)[:, None], driver[:, None])[:, 0]
 
     def identity_planes(self, identity: Float[Tensor, "b d"]) -> Float[Tensor, "b channels r r"]:
         """ΔP_id, Eq. 3."""
@@ -149,14 +184,10 @@ class PlaneDict(nn.Module):
         total = self.canonical + identity_planes + motion_planes
         return total.unflatten(1, (3, self.settings.plane_channels))
 
-    def render_pixels(
-        self, planes: Float[Tensor, "b 3 c r r"], label: Float[Tensor, "b 25"], pixels: Tensor, resolution: int
-    ) -> Rendering:
-        """Render the rays of ``pixels`` [b, n] (row-major in a ``resolution``² image) from the cameras ``label``."""
-        cam2world, intrinsics = split_label(label)
-        origins, directions = rays_of_pixels(cam2world, intrinsics, pixels, resolution)
+    def render_config(self) -> RenderConfig:
+        """The renderer's conventions; depths are jittered in training."""
         r = self.settings.render
-        config = RenderConfig(
+        return RenderConfig(
             near=r.near,
             far=r.far,
             coarse_samples=r.coarse_samples,
@@ -166,8 +197,24 @@ class PlaneDict(nn.Module):
             plane_axes=r.plane_axes,
             jitter=self.training,
         )
-        shift = torch.linalg.vector_norm(cam2world[:, :3, 3], dim=1) - REFERENCE_RADIUS
-        return render_rays(planes, self.decoder, origins, directions, config, depth_shift=shift)
+
+    def density(self, planes: Float[Tensor, "b 3 c r r"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 1"]:
+        """Raw density at ``points`` in world units, before the marcher's softplus; seen from the front if at all."""
+        with torch.autocast(planes.device.type, enabled=False):
+            features = look_up(plane_rows(planes), planes.shape, points, self.render_config())
+            return self.decoder(features, points.new_tensor([0, 0, -1]).expand_as(points))[0]
+
+    def render_pixels(
+        self, planes: Float[Tensor, "b 3 c r r"], label: Float[Tensor, "b 25"], pixels: Tensor, resolution: int
+    ) -> Rendering:
+        """Render the rays of ``pixels`` [b, n] (row-major in a ``resolution``² image) from the cameras ``label``."""
+        # Half precision would move rays and samples: the renderer leaves mixed precision.
+        with torch.autocast(planes.device.type, enabled=False):
+            cam2world, intrinsics = split_label(label)
+            origins, directions = rays_of_pixels(cam2world, intrinsics, pixels, resolution)
+            shift = torch.linalg.vector_norm(cam2world[:, :3, 3], dim=1) - REFERENCE_RADIUS
+            config = self.render_config()
+            return render_rays(planes.float(), self.decoder, origins, directions, config, depth_shift=shift)
 
     def render(
         self,
@@ -177,11 +224,18 @@ class PlaneDict(nn.Module):
         motion: Float[Tensor, "b d"],
         resolution: int | None = None,
     ) -> Output:
-        """Render whole images; ``resolution`` changes the rays per side (only without super-resolution)."""
+        """Render whole images with ``resolution`` rays per side (``neural_rendering_resolution`` unless given).
+
+        With super-resolution fewer rays are repeated up to that size, as in the authors' code while theirs grows.
+        """
         side = resolution or self.settings.neural_rendering_resolution
         pixels = torch.arange(side * side, device=planes.device).expand(len(planes), -1)
         rendering = self.render_pixels(planes, label, pixels, side)
-        features, depth, opacity = (x.transpose(1, 2).unflatten(2, (side, side)) for x in rendering)
+        maps = [x.transpose(1, 2).unflatten(2, (side, side)) for x in rendering]
+        full = self.settings.neural_rendering_resolution
+        if self.settings.superresolution and side < full:
+            maps = [F.interpolate(x, (full, full), mode="nearest") for x in maps]
+        features, depth, opacity = maps
         raw = features[:, :3]
         image = raw
         if self.settings.superresolution:
@@ -196,9 +250,11 @@ class PlaneDict(nn.Module):
         neutral: Float[Tensor, "b c r r"] | None = None,
     ) -> Output:
         """One source, one driver and its camera per row; ``neutral`` is the driver's reference for relative codes."""
-        identity, motion = self.identity_code(source), self.motion_code(driver)
+        identity, source_motion = self.codes(source)
+        motion = self.motion_code(driver)
         if neutral is not None:
             motion = motion - self.motion_code(neutral)
+        motion = self.driving_code(motion, source_motion)
         return self.render(
             self.planes(self.identity_planes(identity), self.motion_planes(motion, self.scaled_bases())),
             label,

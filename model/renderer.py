@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from model import kernels
 from model.decoder import TriplaneDecoder
 
 PLANE_AXES = {"yz": ((0, 1), (0, 2), (2, 1)), "eg3d": ((0, 1), (0, 2), (2, 0))}
@@ -49,8 +51,11 @@ def render_rays(
 
     ``decoder`` maps features [batch, points, channels] to raw density [batch, points, 1] and colour features.
     ``depth_shift`` moves near and far per image, for cameras that are not at EG3D's distance of 2.7.
-    Gradients reach planes and decoder; the fine depths carry none.
+    Gradients reach planes and decoder; the fine depths carry none. On a CPU, single precision takes compiled code
+    (:class:`_Compiled`, not twice differentiable), everything else the same steps in PyTorch.
     """
+    if isinstance(decoder, TriplaneDecoder) and _can_compile(planes, decoder, origins, directions):
+        return _render_compiled(planes, decoder, origins, directions, config, depth_shift)
     table = plane_rows(planes)
     shape = planes.shape
 
@@ -77,6 +82,81 @@ def render_rays(
     colour = torch.cat([coarse_colour, fine_colour], dim=2)
     colour = colour.gather(2, order.expand(-1, -1, -1, colour.shape[-1]))
     return march(density, colour, depths)
+
+
+def _can_compile(planes: Tensor, decoder: TriplaneDecoder, origins: Tensor, directions: Tensor) -> bool:
+    """Whether the kernels take this: float32 on a CPU, no view directions, rays without gradients, no tracing."""
+    tensors = (planes, origins, directions)
+    return (
+        all(type(x) in (Tensor, torch.nn.Parameter) and x.device.type == "cpu" for x in tensors)
+        and all(x.dtype == torch.float32 for x in tensors)
+        and not decoder.direction_channels
+        and not (torch.is_grad_enabled() and (origins.requires_grad or directions.requires_grad))
+        and not torch.compiler.is_compiling()
+    )
+
+
+def _render_compiled(
+    planes: Tensor,
+    decoder: TriplaneDecoder,
+    origins: Tensor,
+    directions: Tensor,
+    config: RenderConfig,
+    depth_shift: Tensor | None,
+) -> Rendering:
+    depths = coarse_depths(origins, config, depth_shift)[..., 0].contiguous()
+    draws = quantiles(len(planes) * origins.shape[1], config, origins) if config.fine_samples else origins.new_zeros(0)
+    rays = (origins.contiguous(), directions.contiguous(), depths, draws.reshape(*origins.shape[:2], -1))
+    layers = (x for fc in (decoder.fc1, decoder.fc2) for x in (fc.weight * fc.weight_gain, fc.bias * fc.bias_gain))
+    features, depth, opacity, all_depths = _Compiled.apply(
+        plane_rows(planes), planes.shape[-2:], config, *layers, *rays
+    )
+    depth = torch.nan_to_num(depth, float("inf")).clamp(all_depths.min(), all_depths.max())
+    return Rendering(features, depth[..., None], opacity[..., None])
+
+
+class _Compiled(torch.autograd.Function):
+    """:mod:`model.kernels`: features, depth (not clamped) and opacity of rays, and the depths of their samples."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, shape: torch.Size, config: RenderConfig, *tensors: Tensor) -> Any:
+        axes = np.array(PLANE_AXES[config.plane_axes])
+        share = 1 / 3 if config.aggregate == "mean" else 1
+        ctx.grid = tuple(shape), axes, np.float32(2 / config.box_side), np.float32(share)
+        *layers, origins, directions, depths, draws = tensors
+        batch, rays, coarse = depths.shape
+        sizes = (len(layers[-1]) - 1,), (), (), (coarse + draws.shape[2],)
+        written = tuple(origins.new_empty(batch, rays, *size) for size in sizes)
+        kernels.forward(
+            *_arrays(table),
+            ctx.grid,
+            _arrays(*layers),
+            _arrays(origins, directions, depths),
+            *_arrays(draws),
+            _arrays(*written),
+        )
+        ctx.save_for_backward(table, *layers, origins, directions, written[3])
+        ctx.mark_non_differentiable(written[3])
+        return written
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        table, *layers, origins, directions, depths = ctx.saved_tensors
+        totals = [torch.zeros_like(x) for x in (table, *layers)]
+        kernels.backward(
+            *_arrays(table),
+            ctx.grid,
+            _arrays(*layers),
+            _arrays(origins, directions, depths),
+            _arrays(*(g.contiguous() for g in gradients[:3])),
+            _arrays(*totals),
+        )
+        return totals[0], None, None, *totals[1:], None, None, None, None
+
+
+def _arrays(*tensors: Tensor) -> tuple[np.ndarray, ...]:
+    return tuple(x.detach().numpy() for x in tensors)
 
 
 def plane_rows(planes: Float[Tensor, "batch 3 channels height width"]) -> Float[Tensor, "rows channels"]:
@@ -180,17 +260,21 @@ def fine_depths(
     w = w[:, 1:-1] + 1e-5
     pdf = w / w.sum(1, keepdim=True)
     cdf = torch.cat([torch.zeros_like(pdf[:, :1]), torch.cumsum(pdf, 1)], dim=1)
-    if config.jitter:
-        quantiles = torch.rand(batch * rays, config.fine_samples, device=depths.device, dtype=depths.dtype)
-    else:
-        quantiles = torch.linspace(0, 1, config.fine_samples, device=depths.device, dtype=depths.dtype)
-        quantiles = quantiles.expand(batch * rays, -1).contiguous()
-    above = torch.searchsorted(cdf.contiguous(), quantiles, right=True)
+    draws = quantiles(batch * rays, config, depths)
+    above = torch.searchsorted(cdf.contiguous(), draws, right=True)
     below = (above - 1).clamp_min(0)
     above = above.clamp_max(pdf.shape[1])
     low, high = cdf.gather(1, below), cdf.gather(1, above)
     span = high - low
     span = torch.where(span < 1e-5, torch.ones_like(span), span)
     low_bin, high_bin = bins.gather(1, below), bins.gather(1, above)
-    fine = low_bin + (quantiles - low) / span * (high_bin - low_bin)
+    fine = low_bin + (draws - low) / span * (high_bin - low_bin)
     return fine.reshape(batch, rays, config.fine_samples, 1)
+
+
+def quantiles(rays: int, config: RenderConfig, like: Tensor) -> Float[Tensor, "rays fine"]:
+    """Where on the cumulative weight the fine depths lie: evenly from 0 to 1, or drawn uniformly with jitter."""
+    if config.jitter:
+        return torch.rand(rays, config.fine_samples, device=like.device, dtype=like.dtype)
+    even = torch.linspace(0, 1, config.fine_samples, device=like.device, dtype=like.dtype)
+    return even.expand(rays, -1).contiguous()

@@ -1,18 +1,33 @@
 """Settings of the model and of its training: sizes, conventions, recipe. The paper's numbers are the defaults."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from preprocessing.cli import Block
 
+FUSION_HEADS = 4
+"""Attention heads of ``motion_fusion: transformer``."""
+
 
 class EncoderSettings(Block):
-    """The ResNet-10 that turns a face into a code."""
+    """The network that turns a face into a code."""
 
+    kind: Literal["resnet10", "lia"] = Field(
+        "resnet10", description="ResNet-10 (paper), or LIA's residual encoder with low-pass filters (authors' code)"
+    )
     resolution: int = Field(256, ge=16, description="side in pixels of the image the encoder sees")
-    width: int = Field(64, ge=4, description="channels of the first stage; doubled at each of the four stages")
-    norm: Literal["batch", "group"] = Field("batch", description="normalisation layers; group suits small batches")
+    width: int = Field(64, ge=4, description="channels of the first stage; doubled stage by stage up to 8 x width")
+    norm: Literal["batch", "group"] = Field(
+        "batch", description="ResNet-10's normalisation layers; group suits small batches"
+    )
+
+    @model_validator(mode="after")
+    def _power_of_two(self) -> "EncoderSettings":
+        if self.kind == "lia" and self.resolution & (self.resolution - 1):
+            raise ValueError("the resolution of a lia encoder must be a power of two")
+        return self
 
 
 class GeneratorSettings(Block):
@@ -64,8 +79,14 @@ class ModelSettings(Block):
         None, description="an encoder of its own for motion, fed with the aligned grey driver; null: E gives both codes"
     )
     relative_codes: bool = Field(False, description="the motion code is taken relative to the driver's neutral frame")
+    motion_fusion: Literal["none", "transformer"] = Field(
+        "none", description="fuse the driver's motion code with its source's by a transformer layer (authors' code)"
+    )
     plane_channels: int = Field(32, ge=1, description="channels of each of the three planes")
     plane_resolution: int = Field(256, ge=8, description="texels per side of each plane")
+    canonical: Literal["ellipsoid", "noise"] = Field(
+        "ellipsoid", description="where the canonical planes begin: a head-sized blob, or noise (authors' code)"
+    )
     identity_generator: GeneratorSettings = Field(default_factory=GeneratorSettings, description="G_id")
     motion_generator: GeneratorSettings = Field(default_factory=GeneratorSettings, description="G_m")
     motion: Literal["dictionary", "generator"] = Field(
@@ -88,6 +109,11 @@ class ModelSettings(Block):
                 raise ValueError(f"{name}.resolution must not exceed plane_resolution")
         if self.orthogonality == "pixel" and self.num_bases > 3 * self.plane_channels:
             raise ValueError("pixel orthogonality allows at most 3 x plane_channels bases")
+        if self.motion_fusion == "transformer":
+            if self.motion_encoder is not None:
+                raise ValueError("motion_fusion needs the source's motion code from E: motion_encoder must be null")
+            if self.motion_dim % FUSION_HEADS:
+                raise ValueError(f"motion_fusion has {FUSION_HEADS} heads: motion_dim must be a multiple")
         return self
 
 
@@ -110,23 +136,61 @@ RECIPES: dict[str, dict[str, object]] = {
         "final_decay": 0.4,
         "ema": 0.99,
     },
+    "released": {
+        "learning_rate": 0.75e-4,
+        "plane_learning_rate": 0.75e-4,
+        "adam_betas": (0.0, 0.99**0.75),
+        "sources": 8,
+        "ema": 0.0,
+        "released": {},
+    },
 }
 """What a recipe changes from the defaults below; a value given in the configuration wins over both."""
+
+
+class ReleasedLosses(Block):
+    """Weights of the losses in the authors' code, and how its renderings grow (docs/training.md)."""
+
+    image: float = Field(10.0, ge=0, description="L1 of the output")
+    raw: float = Field(10.0, ge=0, description="L1 of the rendering before super-resolution")
+    mask: float = Field(2000.0, ge=0, description="L1 inside the eye + mouth mask, averaged over the whole image")
+    perceptual: float = Field(0.02, ge=0, description="VGG-19 features; needs vgg19")
+    vgg19: Path | None = Field(None, description="torchvision's VGG-19 weights (vgg19-dcbb9e9d.pth)")
+    density: float = Field(0.25, ge=0, description="smoothness of the density")
+    identity: float = Field(50.0, ge=0, description="self pairs: identity codes of source and driver alike")
+    identity_cross: float = Field(10.0, ge=0, description="cross pairs: identity code of the output like the source's")
+    triplet: float = Field(1.0, ge=0, description="cross pairs: identity codes of two people apart")
+    start_rays: int = Field(64, ge=8, description="rays per side at the start")
+    growth_steps: int = Field(9600, ge=1, description="steps until the rays per side are the model's")
+
+    @model_validator(mode="after")
+    def _perceptual(self) -> "ReleasedLosses":
+        if self.perceptual and self.vgg19 is None:
+            raise ValueError("perceptual needs the weights of a VGG-19: set vgg19, or perceptual to 0")
+        return self
 
 
 class TrainingSettings(Block):
     """How one model is trained: the paper's text by default; ``recipe: robust`` is what works (docs/training.md)."""
 
-    recipe: Literal["paper", "robust"] = Field("paper", description="named set of defaults for the fields below")
+    recipe: Literal["paper", "robust", "released"] = Field(
+        "paper", description="named set of defaults for the fields below"
+    )
     iterations: int = Field(400_000, ge=0, description="optimiser steps")
-    sources: int = Field(4, ge=1, description="source images per step")
+    sources: int = Field(4, ge=1, description="source images per device and micro-batch")
     drivers: int = Field(1, ge=1, description="driving frames per source")
+    accumulate: int = Field(1, ge=1, description="micro-batches whose gradients are added up before a step")
+    people: list[str] = Field(default_factory=list, description="train on these people only; empty: on all")
     learning_rate: float = Field(1e-4, gt=0, description="Adam, networks")
     plane_learning_rate: float = Field(1e-4, gt=0, description="Adam, canonical planes and bases")
+    adam_betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's decay rates")
     final_decay: float = Field(
         0.0, ge=0, lt=1, description="last share of the training, in which the rates fall to zero"
     )
     rays: int | None = Field(None, ge=2, description="rays per image, half in the eye + mouth mask; null: whole images")
+    eye_rays: float | None = Field(
+        None, ge=0, le=1, description="share of the mask's rays that falls on the eyes; null: their share of the area"
+    )
     lambda_recons: float = Field(1.0, ge=0, description="λ1 of Eq. 5")
     lambda_motion: float = Field(1.5, ge=0, description="λ2 of Eq. 6")
     lambda_mask: float = Field(10.0, ge=0, description="λ3 of Eq. 7")
@@ -141,16 +205,45 @@ class TrainingSettings(Block):
         1.0, ge=0, description="weight of L_dis; 0: neither it nor cross pairs (they have no other loss)"
     )
     dis_start: float = Field(
-        0.0, ge=0, le=1, description="share of the training after which L_dis and cross pairs set in"
+        0.0, ge=0, le=1, description="share of the training after which cross pairs and their losses set in"
     )
-    dis_ramp: float = Field(0.1, gt=0, le=1, description="share of the training over which L_dis grows to its weight")
+    dis_ramp: float = Field(0.1, gt=0, le=1, description="share of the training over which those losses grow")
+    released: ReleasedLosses | None = Field(None, description="the authors' code's losses, in place of all others")
+    weight_cycle: float = Field(
+        0.0,
+        ge=0,
+        description="weight of L_recons on the driver's frame, rendered with the motion read off a cross output",
+    )
+    weight_contrastive: float = Field(
+        0.0, ge=0, description="weight of telling a cross output's motion from that of the batch's other drivers"
+    )
     stratified_drivers: float = Field(0.0, ge=0, le=1, description="share of drivers drawn evenly over mouth opening")
+    stratified_eyes: float = Field(0.0, ge=0, le=1, description="share of drivers drawn evenly over eye opening")
     flip: float = Field(0.0, ge=0, le=1, description="probability of flipping a source and its drivers horizontally")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is exported")
     checkpoint_every: int = Field(5_000, ge=1, description="steps between checkpoints; two are kept")
     log_every: int = Field(50, ge=1, description="steps between rows of the curves")
     cache_frames: bool = Field(False, description="keep the decoded frames in memory (small datasets)")
     threads: int = Field(1, ge=1, description="CPU threads of the training job")
+    workers: int = Field(0, ge=0, description="processes per device that read batches ahead; 0: none")
+    devices: int = Field(1, ge=1, description="GPUs (or CPU processes, where there is no GPU) per machine")
+    nodes: int = Field(1, ge=1, description="machines")
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        "32-true", description="of the networks; rays, renderer and dictionary stay in float32"
+    )
+    compile: bool = Field(False, description="compile the networks with torch.compile (pays in long runs)")
+
+    @property
+    def uses_cross(self) -> bool:
+        """Whether some loss is taken on cross pairs."""
+        ours = self.weight_dis > 0 or self.weight_cycle > 0 or self.weight_contrastive > 0
+        return ours or self.released is not None
+
+    @model_validator(mode="after")
+    def _shares(self) -> "TrainingSettings":
+        if self.stratified_drivers + self.stratified_eyes > 1:
+            raise ValueError("stratified_drivers and stratified_eyes must not exceed 1 together")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -118,7 +119,9 @@ def run_command(
     try:
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(logging.FileHandler(log, mode="w", encoding="utf-8"))
+            # Of a training on several devices every process logs; the first one starts the file.
+            mode = "w" if os.environ.get("LOCAL_RANK", "0") == "0" else "a"
+            handlers.append(logging.FileHandler(log, mode=mode, encoding="utf-8"))
         form = "%(asctime)s %(name)s: %(message)s"
         logging.basicConfig(level=logging.INFO, format=form, datefmt="%H:%M:%S", handlers=handlers, force=True)
         main(arguments)

@@ -91,8 +91,8 @@ class TarFile:
         member = self.members.get(name)
         if member is None:
             raise InputError(f"{self.path} has no member {name}.")
-        self._stream.seek(member.offset)
-        data = self._stream.read(member.size)
+        # A positional read: processes that share the open file (loader workers) do not move each other's position.
+        data = os.pread(self._stream.fileno(), member.size, member.offset)
         if len(data) != member.size:
             raise InputError(f"{self.path} ends within member {name}.")
         return data

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.data import FrameStore, PairSampler, mirrored, open_store, resized, to_images, to_tensor
+from model.data import FrameStore, open_store, resized, to_images, to_tensor
 from model.landmarks import RIGID, aligned_face, alignment, mouth_opening, template_points
-from model.settings import ModelSettings, TrainingSettings
+from model.settings import ModelSettings
 
 SMALL = ModelSettings(
     resolution=32,
@@ -17,7 +17,6 @@ SMALL = ModelSettings(
     identity_generator={"resolution": 8},
     motion_generator={"resolution": 8},
 )
-TRAINING = TrainingSettings(recipe="robust", iterations=4, sources=3, drivers=2)
 
 
 @pytest.fixture(scope="module")
@@ -52,24 +51,6 @@ def test_only_the_asked_split_is_opened(store):
     assert sorted(store.clips) == ["ann_00", "bob_00"]
 
 
-def test_batches_are_functions_of_seed_and_step(store):
-    a, b = PairSampler(store, TRAINING, 7), PairSampler(store, TRAINING, 7)
-    b.batch(3, False)
-    for step in (0, 1, 5):
-        torch.testing.assert_close(a.batch(step, False).targets, b.batch(step, False).targets)
-    assert not torch.equal(a.batch(0, False).targets, a.batch(1, False).targets)
-    assert not torch.equal(a.batch(0, False).targets, PairSampler(store, TRAINING, 8).batch(0, False).targets)
-
-
-def test_self_pairs_stay_with_the_person_and_cross_pairs_leave(store):
-    sampler = PairSampler(store, TRAINING, 0)
-    assert sampler.can_cross
-    same, other = sampler.batch(0, False), sampler.batch(0, True)
-    assert len(same.clips) == 6 and same.targets.shape == (6, 3, 32, 32)
-    assert same.sources.shape == (3, 3, 32, 32) and same.drivers.shape == (6, 1, 32, 32)
-    assert {a for a, b in zip(same.clips, other.clips, strict=True) if a == b} == set()
-
-
 def test_neutral_frames_have_the_smallest_openings(store):
     frames = store.neutral_frames("ann", 2)
     openings = store.clips["ann_00"].opening
@@ -101,19 +82,3 @@ def test_aligned_face_does_not_depend_on_where_the_face_is():
 def test_mouth_opening_ignores_scale():
     face = np.random.default_rng(0).normal(size=(478, 3))
     assert mouth_opening(face * 3) == pytest.approx(mouth_opening(face))
-
-
-def test_mirrored_pairs_stay_consistent(store):
-    batch = PairSampler(store, TRAINING, 0).batch(0, False)
-    flipped = mirrored(batch, np.array([True, False, True]))
-    torch.testing.assert_close(flipped.targets[:2], batch.targets[:2].flip(-1))
-    torch.testing.assert_close(flipped.targets[2:4], batch.targets[2:4])
-    assert (flipped.labels[0, 0] - batch.labels[0, 0]).abs() < 1e-6, "the cosine of yaw stays"
-    torch.testing.assert_close(flipped.labels[0, 3], -batch.labels[0, 3])
-    point = torch.tensor([0.3, 0.6, 1.0], dtype=torch.float64)
-    mirror = torch.tensor([0.7, 0.6, 1.0], dtype=torch.float64)
-    there, back = batch.alignments[0] @ point, flipped.alignments[0] @ mirror
-    torch.testing.assert_close(back, torch.stack([1 - there[0], there[1]]))
-    again = mirrored(flipped, np.array([True, False, True]))
-    torch.testing.assert_close(again.labels, batch.labels)
-    torch.testing.assert_close(again.alignments, batch.alignments)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from model import renderer
 from model.decoder import TriplaneDecoder
 from model.renderer import RenderConfig, coarse_depths, fine_depths, look_up, march, plane_rows, render_rays
 
@@ -130,6 +131,72 @@ def test_render_rays_end_to_end_matches_the_plain_renderer():
     both = render_rays(planes, decoder, origins, directions, CONFIG)
     both.features.sum().backward()
     assert planes.grad is not None and planes.grad.isfinite().all()
+
+
+def scene(batch=2, rays=37, channels=5, hidden=7, colours=3):
+    """Planes smooth enough that single precision suffices, a decoder, rays of which some miss the box."""
+    torch.manual_seed(3)
+    planes = F.interpolate(torch.randn(batch, 3 * channels, 4, 5), (9, 11), mode="bicubic").unflatten(1, (3, channels))
+    decoder = TriplaneDecoder(channels, hidden, colours, lr_multiplier=0.5)
+    with torch.no_grad():
+        decoder.fc1.bias.normal_()
+        decoder.fc2.bias.normal_()
+    origins = torch.tensor([0.1, 0.0, 2.7]).expand(batch, rays, 3)
+    directions = F.normalize(torch.tensor([0.0, 0.0, -1.0]) + 0.3 * torch.randn(batch, rays, 3), dim=-1)
+    return planes.requires_grad_(), decoder, origins, directions
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(CONFIG, jitter=True),
+        replace(CONFIG, aggregate="mean", plane_axes="eg3d", box_side=0.6),
+        replace(CONFIG, coarse_samples=9, fine_samples=5),
+        replace(CONFIG, fine_samples=0),
+        replace(CONFIG, coarse_samples=90, fine_samples=90),
+    ],
+)
+def test_the_compiled_renderer_equals_pytorchs_in_value_and_gradient(config, monkeypatch):
+    planes, decoder, origins, directions = scene()
+    inputs = [planes, *decoder.parameters()]
+    results = []
+    for compiled in (True, False):
+        if not compiled:
+            monkeypatch.setattr(renderer, "_can_compile", lambda *_: False)
+        torch.manual_seed(5)
+        rendering = render_rays(planes, decoder, origins, directions, config, torch.tensor([0.0, -0.2]))
+        torch.manual_seed(6)
+        loss = sum((x * torch.randn_like(x)).sum() for x in rendering)
+        results.append((*rendering, *torch.autograd.grad(loss, inputs)))
+    for ours, plain in zip(*results, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-5 * max(1.0, plain.abs().max().item()), rtol=1e-4)
+
+
+def test_the_compiled_gradient_of_one_output_alone():
+    planes, decoder, origins, directions = scene()
+    for name in ("depth", "opacity"):
+        single = getattr(render_rays(planes, decoder, origins, directions, CONFIG), name)
+        double = getattr(
+            render_rays(planes.double(), decoder.double(), origins.double(), directions.double(), CONFIG), name
+        )
+        (a,) = torch.autograd.grad(single.sum(), planes)
+        (b,) = torch.autograd.grad(double.sum(), planes)
+        torch.testing.assert_close(a, b, atol=1e-4 * b.abs().max().item(), rtol=1e-3)
+        decoder.float()
+
+
+def test_a_nan_in_the_planes_reaches_the_image():
+    planes, decoder, origins, directions = scene()
+    broken = planes.detach().clone()
+    broken[0, 0, 2] = float("nan")
+    features = render_rays(broken, decoder, origins, directions, CONFIG).features
+    assert features[0].isnan().any() and features[1].isfinite().all()
+
+
+def test_rays_far_from_the_box_are_finite():
+    planes, decoder, origins, directions = scene()
+    far = render_rays(planes, decoder, origins * 1e8, directions, CONFIG)
+    assert far.features.isfinite().all()
 
 
 def test_view_direction_needs_directions_only_when_asked():

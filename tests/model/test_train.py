@@ -6,10 +6,13 @@ import torch
 from safetensors import safe_open
 
 from model.checkpoints import latest_state, load_weights, save_state
-from model.data import PairSampler, open_store
+from model.data import EYES, MOUTH, open_store
 from model.losses import disentanglement_loss, reconstruction_loss
+from model.objective import grown, sample_pixels, spread
+from model.pairs import PairSampler
 from model.settings import ModelSettings, TrainingSettings
-from model.train import NonFiniteLoss, Trainer, grown, main, parser, sample_pixels, spread, train
+from model.train import main, parser
+from model.trainer import NonFiniteLoss, Trainer, launch, train
 from preprocessing.cli import InputError
 
 MODEL = {
@@ -27,6 +30,16 @@ MODEL = {
     "render": {"coarse_samples": 6, "fine_samples": 0, "hidden_channels": 8, "feature_channels": 3},
 }
 OWN = MODEL | {"motion_encoder": {"resolution": 32, "width": 4, "norm": "group"}, "relative_codes": True}
+RELEASED = MODEL | {
+    "encoder": {"kind": "lia", "resolution": 32, "width": 4},
+    "motion_fusion": "transformer",
+    "canonical": "noise",
+    "orthogonality": "pixel",
+    "superresolution": True,
+    "superresolution_channels": [8, 4],
+    "neural_rendering_resolution": 16,
+}
+LOSSES = {"perceptual": 0, "start_rays": 8, "growth_steps": 2}
 RAYS = {"recipe": "robust", "iterations": 6, "rays": 32, "checkpoint_every": 2, "log_every": 2}
 WHOLE = {"recipe": "paper", "iterations": 6, "sources": 2, "checkpoint_every": 2, "log_every": 2}
 
@@ -34,7 +47,13 @@ WHOLE = {"recipe": "paper", "iterations": 6, "sources": 2, "checkpoint_every": 2
 def trainer(synthetic_shards, model, training, seed=0):
     settings = TrainingSettings(**training)
     model = ModelSettings(**model)
-    return Trainer(model, settings, PairSampler(open_store([synthetic_shards], "train", model), settings, seed), seed)
+    sampler = PairSampler(open_store([synthetic_shards], "train", model), settings, seed)
+    return Trainer(launch(settings), model, settings, sampler, seed)
+
+
+def steps(run, count):
+    stream = run.batches()
+    return [run.train_step(stream) for _ in range(count)]
 
 
 def weights(model):
@@ -48,7 +67,9 @@ def weights(model):
         (MODEL, WHOLE),
         (OWN, WHOLE | {"weight_dis": 0.5}),
         (OWN, RAYS | {"weight_dis": 0.1}),
+        (OWN, RAYS | {"weight_cycle": 1.0, "weight_contrastive": 0.1, "eye_rays": 0.5, "stratified_eyes": 0.25}),
         (MODEL | {"motion": "generator"}, WHOLE),
+        (RELEASED, {"recipe": "released", "sources": 2, "iterations": 6, "released": LOSSES}),
         (
             MODEL | {"superresolution": True, "neural_rendering_resolution": 16, "superresolution_channels": [8, 4]},
             WHOLE,
@@ -59,9 +80,8 @@ def weights(model):
 def test_two_steps_of_every_kind(synthetic_shards, model, training):
     run = trainer(synthetic_shards, model, training)
     before = weights(run.model)
-    run.train_step()
-    figures = [run.train_step(), run.train_step()]
-    assert all(torch.isfinite(torch.tensor(list(f.values()))).all() for f in figures)
+    figures = steps(run, 3)
+    assert all(torch.isfinite(torch.stack(list(f.values()))).all() for f in figures)
     moved = [name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])]
     assert {"canonical", "decoder.fc1.weight"} <= set(moved)
     if "motion" not in model:
@@ -72,8 +92,7 @@ def test_resumed_run_equals_an_unbroken_one_bit_for_bit(synthetic_shards, tmp_pa
     unbroken = trainer(synthetic_shards, OWN, RAYS)
     train(unbroken, tmp_path / "a", tmp_path / "a.parquet", "a")
     first = trainer(synthetic_shards, OWN, RAYS)
-    for _ in range(4):
-        first.train_step()
+    steps(first, 4)
     save_state(tmp_path / "b", first.step, first.state())
     second = trainer(synthetic_shards, OWN, RAYS)
     train(second, tmp_path / "b", tmp_path / "b.parquet", "b")
@@ -151,7 +170,7 @@ def test_non_finite_loss_names_the_clips(synthetic_shards):
     with torch.no_grad():
         run.model.canonical.fill_(float("nan"))
     with pytest.raises(NonFiniteLoss, match="ann"):
-        run.train_step()
+        steps(run, 1)
 
 
 def test_disentanglement_gives_no_gradient_to_its_targets():
@@ -172,13 +191,23 @@ def test_reconstruction_is_l1_plus_weighted_mask():
 
 def test_sampled_pixels_are_half_in_the_mask():
     torch.manual_seed(0)
-    masks = torch.zeros(2, 8, 8, dtype=torch.bool)
-    masks[0, 3, 3:5] = True
-    pixels, uniform = sample_pixels(masks, 20)
-    assert pixels.shape == uniform.shape == (2, 20)
-    assert set(pixels[0, 10:].tolist()) <= {27, 28}
+    regions = torch.zeros(2, 8, 8, dtype=torch.uint8)
+    regions[0, 3, 3:5] = MOUTH
+    pixels, uniform, mask = sample_pixels(regions, 20, 0, None)
+    assert pixels.shape == uniform.shape == mask.shape == (2, 20)
+    assert set(pixels[0, 10:].tolist()) <= {27, 28} and mask[0, 10:].all() and not mask[1].any()
     assert uniform[:, :10].all() and not uniform[:, 10:].any()
     assert len(set(pixels[1, 10:].tolist())) > 3, "an empty mask falls back to all pixels"
+
+
+def test_eyes_get_their_share_of_the_rays():
+    torch.manual_seed(0)
+    regions = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    regions[0, 10:14], regions[0, 2, 3] = MOUTH, EYES
+    for share, low, high in ((None, 0.0, 0.06), (0.5, 0.4, 0.6), (1.0, 1.0, 1.0)):
+        pixels, _, _ = sample_pixels(regions, 2000, 0, share)
+        eyes = (pixels[0, 1000:] == 2 * 16 + 3).float().mean()
+        assert low <= eyes <= high
 
 
 def test_spread_of_constant_codes_is_zero():

@@ -27,9 +27,10 @@ rule train_method:
         model=lambda wildcards: PLAN.settings("model", method=wildcards.method),
         training=lambda wildcards: PLAN.settings("training", method=wildcards.method),
         seed=lambda wildcards: RUN.seed_of(wildcards.run),
+        events="logs/results/{run}/tensorboard/{method}",
     message:
         "Training {wildcards.method} ({wildcards.run})"
     shell:
         "python -m model.train --shards {params.shards} --method {wildcards.method} --model {params.model:q}"
         " --settings {params.training:q} --seed {params.seed} --output $(dirname {output.weights})"
-        " --curves {output.curves} --log {log}"
+        " --curves {output.curves} --tensorboard {params.events} --log {log}"

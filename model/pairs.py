@@ -1,0 +1,180 @@
+"""The deterministic stream of training pairs.
+
+A batch is a pure function of (seed, step, part): a resumed run continues with the identical batches and needs no
+sampler state, and two devices see what one device would see that accumulates two parts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from model.data import FrameStore, to_tensor
+from model.settings import TrainingSettings
+from preprocessing.cameras import flip_camera
+
+CROSS_EVERY = 3
+"""Self and cross pairs alternate 2 : 1 (paper, "Training")."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training step's pairs: S sources, each with D drivers (rows source-major, S·D in all).
+
+    ``neutrals`` and ``source_neutrals`` are neutral frames of the driver's and of the source's clip, for models with
+    relative codes. Cross batches also hold ``driver_sources``, a photo of each driver's person.
+    """
+
+    sources: Float[Tensor, "s 3 e e"]
+    drivers: Float[Tensor, "sd c d d"]
+    neutrals: Float[Tensor, "sd c d d"] | None
+    source_neutrals: Float[Tensor, "sd c d d"] | None
+    driver_sources: Float[Tensor, "sd 3 e e"] | None
+    labels: Float[Tensor, "sd 25"]
+    targets: Float[Tensor, "sd 3 r r"]
+    regions: UInt8[Tensor, "sd r r"]
+    alignments: Float[Tensor, "sd 2 3"]
+    cross: bool
+    step: int
+    clips: list[str]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch with its tensors on ``device``."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
+        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
+
+
+def mirrored(batch: Batch, sources: Bool[np.ndarray, "s"]) -> Batch:
+    """The batch with the chosen sources and their drivers flipped horizontally: images, masks, cameras, alignments."""
+    rows = torch.from_numpy(sources)
+    pairs = rows.repeat_interleave(len(batch.drivers) // len(batch.sources))
+
+    def flip(images: Tensor, which: Tensor = pairs) -> Tensor:
+        return torch.where(which.view(-1, *[1] * (images.dim() - 1)), images.flip(-1), images)
+
+    # x → 1 − x in the frame and in the aligned view, whose template is symmetric.
+    a = batch.alignments
+    across = torch.stack([a[:, 0, 0], -a[:, 0, 1], 1 - a[:, 0, 0] - a[:, 0, 2]], dim=1)
+    down = torch.stack([-a[:, 1, 0], a[:, 1, 1], a[:, 1, 0] + a[:, 1, 2]], dim=1)
+    labels = torch.from_numpy(flip_camera(batch.labels.numpy()))
+    return replace(
+        batch,
+        sources=flip(batch.sources, rows),
+        drivers=flip(batch.drivers),
+        neutrals=None if batch.neutrals is None else flip(batch.neutrals),
+        source_neutrals=None if batch.source_neutrals is None else flip(batch.source_neutrals),
+        driver_sources=None if batch.driver_sources is None else flip(batch.driver_sources),
+        labels=torch.where(pairs[:, None], labels, batch.labels),
+        targets=flip(batch.targets),
+        regions=flip(batch.regions),
+        alignments=torch.where(pairs[:, None, None], torch.stack([across, down], dim=1), a),
+    )
+
+
+class PairSampler:
+    """Self and cross pairs of training frames.
+
+    Sources are spread over people. A self pair's driver is any frame of the source's clip, part of them drawn evenly
+    over mouth or eye opening, since open mouths and shut eyes are rare; a cross pair's driver is another person.
+    """
+
+    def __init__(self, store: FrameStore, settings: TrainingSettings, seed: int) -> None:
+        self.store, self.settings, self.seed = store, settings, seed
+        self.frames: dict[str, list[tuple[str, int]]] = {}
+        self.people: dict[str, list[str]] = {}
+        for key, sample in store.clips.samples.items():
+            if settings.people and sample.person not in settings.people:
+                continue
+            if sample.clip not in self.frames:
+                self.people.setdefault(sample.person, []).append(sample.clip)
+            self.frames.setdefault(sample.clip, []).extend((key, i) for i in range(sample.frames))
+        self._openings = lru_cache(256)(self._read_openings)
+
+    def _read_openings(self, clip: str) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        """Mouth and eye opening of a clip's frames."""
+        clips, frames = self.store.clips, self.frames[clip]
+        mouth = np.array([clips[key].opening[i] for key, i in frames])
+        return mouth, np.array([clips[key].eye_opening[i] for key, i in frames])
+
+    def is_cross(self, step: int) -> bool:
+        """Whether ``step`` takes cross pairs: every third where L_dis or a cycle uses them and there are two people."""
+        s = self.settings
+        begun = step >= s.dis_start * s.iterations
+        return s.uses_cross and begun and step % CROSS_EVERY == CROSS_EVERY - 1 and len(self.people) > 1
+
+    def batch(self, step: int, part: int = 0) -> Batch:
+        """The pairs of one step; ``part`` counts what devices and accumulation add."""
+        s, rng, cross = self.settings, np.random.default_rng([self.seed, step, part]), self.is_cross(step)
+        people = sorted(self.people)
+        order: list[str] = []
+        while len(order) < s.sources:
+            order.extend(rng.permutation(people))
+        sources, drivers, clips, source_clips = [], [], [], []
+        for person in order[: s.sources]:
+            clip = str(rng.choice(self.people[person]))
+            sources.append(self.frames[clip][rng.integers(len(self.frames[clip]))])
+            driver_clip = clip
+            if cross:
+                other = str(rng.choice([p for p in people if p != person]))
+                driver_clip = str(rng.choice(self.people[other]))
+            drivers += [self._driver(driver_clip, rng) for _ in range(s.drivers)]
+            clips += [driver_clip] * s.drivers
+            source_clips += [clip] * s.drivers
+        relative = self.store.settings.relative_codes
+        neutrals = [self._neutral(clip, rng) for clip in clips] if relative else []
+        source_neutrals = [self._neutral(clip, rng) for clip in source_clips] if relative and s.uses_cross else []
+        photos = [self.frames[clip][rng.integers(len(self.frames[clip]))] for clip in clips] if cross else []
+        batch = Batch(
+            sources=self.store.sources(sources),
+            drivers=self.store.drivers(drivers),
+            neutrals=self.store.drivers(neutrals) if neutrals else None,
+            source_neutrals=self.store.drivers(source_neutrals) if source_neutrals else None,
+            driver_sources=self.store.sources(photos) if photos else None,
+            labels=self.store.labels(drivers),
+            targets=to_tensor(self.store.images(drivers)),
+            regions=torch.from_numpy(self.store.masks(drivers)),
+            alignments=self.store.alignments(drivers),
+            cross=cross,
+            step=step,
+            clips=clips,
+        )
+        return mirrored(batch, rng.random(len(sources)) < s.flip) if s.flip else batch
+
+    def _neutral(self, clip: str, rng: np.random.Generator) -> tuple[str, int]:
+        candidates = self.store.neutral_frames(clip)
+        return candidates[rng.integers(len(candidates))]
+
+    def _driver(self, clip: str, rng: np.random.Generator) -> tuple[str, int]:
+        frames, s = self.frames[clip], self.settings
+        choice = rng.random()
+        if choice >= s.stratified_drivers + s.stratified_eyes:
+            return frames[rng.integers(len(frames))]
+        openings = self._openings(clip)[0 if choice < s.stratified_drivers else 1]
+        low, high = np.quantile(openings, [0.01, 0.99])
+        return frames[int(np.argmin(np.abs(openings - rng.uniform(low, high))))]
+
+
+class _Parts(Dataset[Batch]):
+    """The batches of one device: index = step · accumulate + micro-batch."""
+
+    def __init__(self, sampler: PairSampler, rank: int, devices: int) -> None:
+        self.sampler, self.rank, self.devices = sampler, rank, devices
+
+    def __len__(self) -> int:
+        return self.sampler.settings.iterations * self.sampler.settings.accumulate
+
+    def __getitem__(self, index: int) -> Batch:
+        step, micro = divmod(index, self.sampler.settings.accumulate)
+        return self.sampler.batch(step, micro * self.devices + self.rank)
+
+
+def batches(sampler: PairSampler, start: int, rank: int = 0, devices: int = 1) -> Iterator[Batch]:
+    """The batches of one device from step ``start`` on, ``accumulate`` of them a step, read ahead by workers."""
+    parts = _Parts(sampler, rank, devices)
+    order = range(start * sampler.settings.accumulate, len(parts))
+    return iter(DataLoader(parts, batch_size=None, sampler=order, num_workers=sampler.settings.workers))

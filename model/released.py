@@ -1,0 +1,82 @@
+"""The losses of the authors' code in its order of steps (docs/training.md), without its 3DMM."""
+
+from functools import partial
+
+import torch
+from torch.nn import functional as F
+
+from model.losses import density_smoothness, masked_mean, released_cross_terms, released_self_terms
+from model.objective import Critic, Objective, Result, spread
+from model.pairs import Batch
+from model.perceptual import PerceptualLoss, load_perceptual_loss
+from model.planedict import PlaneDict
+from model.schedules import rays_per_side
+from model.settings import TrainingSettings
+from preprocessing.cli import InputError
+
+DENSITY_POINTS = 1000
+"""Points per image at which the density is asked to be smooth."""
+
+
+class ReleasedObjective(Objective):
+    """Three kinds of steps in turn: reconstruction (the driver's frame is the source), self pairs, cross pairs."""
+
+    perceptual: list[PerceptualLoss]
+
+    def __init__(self, model: PlaneDict, settings: TrainingSettings) -> None:
+        super().__init__(model, settings)
+        if model.settings.motion_encoder is not None or model.settings.relative_codes or settings.rays is not None:
+            raise InputError(
+                "training: 'released' needs whole images (rays: null) and a model whose encoder gives both codes"
+                " (motion_encoder: null, relative_codes: false)."
+            )
+        losses = settings.released
+        # In a list: a fixed network is no part of what is trained, averaged or saved.
+        wanted = losses is not None and losses.perceptual > 0 and losses.vgg19 is not None
+        self.perceptual = [load_perceptual_loss(losses.vgg19)] if wanted else []  # type: ignore[union-attr, arg-type]
+
+    def forward(self, batch: Batch, reader: PlaneDict, critic: Critic | None = None) -> Result:
+        """The loss of one batch; codes are read by the model as it is, gradients run through both sides."""
+        s, model, weights = self.settings, self.model, self.settings.released
+        assert weights is not None
+        rebuild = not batch.cross and batch.step % 3 == 0
+        identity, source_motion = model.codes(batch.drivers if rebuild else batch.sources)
+        if not rebuild:
+            identity = identity.repeat_interleave(s.drivers, 0)
+        driver_identity, own_motion = model.codes(batch.drivers)
+        assert source_motion is not None and own_motion is not None
+        sources = source_motion if rebuild else source_motion.repeat_interleave(s.drivers, 0)
+        motion = model.driving_code(own_motion, sources)
+        bases = model.dictionary.weight if model.settings.motion == "dictionary" else None
+        planes = model.planes(model.identity_planes(identity), model.motion_planes(motion, bases))
+        full = model.settings.neural_rendering_resolution
+        side = rays_per_side(batch.step / weights.growth_steps, min(weights.start_rays, full), full)
+        output = model.render(planes, batch.labels, identity, motion, resolution=side)
+
+        figures = {"identity_spread": spread(identity), "motion_spread": spread(own_motion)}
+        if batch.cross:
+            size = (model.settings.encoder.resolution,) * 2
+            seen = F.interpolate(output.image, size, mode="bilinear", align_corners=False, antialias=True)
+            found = released_cross_terms(model.identity_code(seen), identity, driver_identity)
+            terms = {
+                "identity": (weights.identity_cross, found["identity"]),
+                "triplet": (weights.triplet, found["triplet"]),
+            }
+        else:
+            mask = batch.regions > 0
+            found = released_self_terms(output.image, output.raw, batch.targets, mask, identity, driver_identity)
+            terms = {name: (getattr(weights, name), value) for name, value in found.items()}
+            difference = (output.image - batch.targets).detach().flatten(2)
+            figures["l1"] = difference.abs().mean() / 2
+            figures["mask_rmse"] = masked_mean(difference.square().mean(1), mask.flatten(1)).sqrt() / 2
+            for network in self.perceptual:
+                value = network.to(output.image.device)(output.image, batch.targets)
+                terms["perceptual"] = (weights.perceptual, value)
+        box = model.settings.render.box_side
+        points = box * (2 * torch.rand(len(planes), DENSITY_POINTS, 3, device=planes.device) - 1)
+        terms["density"] = (weights.density, density_smoothness(partial(model.density, planes), points))
+        if critic is not None:
+            terms["adversarial"] = (1.0, critic(output.image, output.raw, batch.labels))
+        loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
+        figures |= {name: value.detach() for name, (_, value) in terms.items()} | {"loss": loss.detach()}
+        return Result(loss, figures, output)

@@ -1,0 +1,202 @@
+"""The training loop: one optimiser step after another, on one device or many, resumable at every checkpoint."""
+
+import copy
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from torch.utils.tensorboard import SummaryWriter
+
+from model.checkpoints import forget_states, latest_state, save_state
+from model.objective import Objective
+from model.pairs import Batch, PairSampler, batches
+from model.planedict import PlaneDict
+from model.released import ReleasedObjective
+from model.settings import ModelSettings, TrainingSettings
+from model.training_curves import write_curves
+from preprocessing.cli import InputError, progress
+
+log = logging.getLogger("train")
+
+
+class NonFiniteLoss(InputError):
+    """The loss became NaN or infinite; the message names the step and the batch's clips."""
+
+
+def launch(settings: TrainingSettings) -> Fabric:
+    """The devices the settings ask for, started: GPUs where there are any, else CPU processes.
+
+    Under torchrun or Slurm this process is one of theirs; otherwise the others are started here.
+    """
+    many = settings.devices * settings.nodes > 1
+    # Noise strengths and, in some steps, whole networks get no gradient; buckets that are views save a copy of it.
+    strategy = DDPStrategy(find_unused_parameters=True, gradient_as_bucket_view=True, broadcast_buffers=False)
+    fabric = Fabric(
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        precision=settings.precision,
+        strategy=strategy if many else "auto",
+    )
+    fabric.launch()
+    return fabric
+
+
+def objective(model: PlaneDict, settings: TrainingSettings) -> Objective:
+    """The losses the settings name: the paper's with what the recipe adds, or the authors' code's."""
+    return ReleasedObjective(model, settings) if settings.released is not None else Objective(model, settings)
+
+
+class Trainer:
+    """One training run: model, averaged copy, optimiser, and the step that moves them."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        model: ModelSettings,
+        settings: TrainingSettings,
+        sampler: PairSampler,
+        seed: int,
+        origin: str = "",
+    ) -> None:
+        torch.manual_seed(seed)
+        self.fabric, self.settings, self.sampler, self.seed, self.origin = fabric, settings, sampler, seed, origin
+        self.model = PlaneDict(model)
+        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False).to(fabric.device)
+        plane_parameters = [self.model.canonical]
+        if model.motion == "dictionary":
+            plane_parameters.append(self.model.dictionary.weight)
+        ids = {id(p) for p in plane_parameters}
+        networks = [p for p in self.model.parameters() if id(p) not in ids]
+        groups = [
+            {"params": networks, "lr": settings.learning_rate},
+            {"params": plane_parameters, "lr": settings.plane_learning_rate},
+        ]
+        if settings.compile:
+            for part in ("encoder", "identity_generator", "motion_generator", "superresolution"):
+                if hasattr(self.model, part):
+                    getattr(self.model, part).compile()
+        optimizer = torch.optim.Adam(groups, betas=settings.adam_betas)
+        self.objective, self.optimizer = fabric.setup(objective(self.model, settings), optimizer)
+        self.rates = [settings.learning_rate, settings.plane_learning_rate]
+        self.step = 0
+        self.rows: list[dict[str, Any]] = []
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs; batches and noise are functions of (seed, step, device) and need no state."""
+        return {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "rows": self.rows,
+            "origin": self.origin,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state` was taken."""
+        self.model.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.rows = state["step"], state["rows"]
+
+    @property
+    def done(self) -> float:
+        """Share of the training that is done, 0–1."""
+        return self.step / max(1, self.settings.iterations)
+
+    def batches(self) -> Iterator[Batch]:
+        """This device's batches from the present step on."""
+        return batches(self.sampler, self.step, self.fabric.global_rank, self.fabric.world_size)
+
+    def train_step(self, stream: Iterator[Batch]) -> dict[str, torch.Tensor]:
+        """One optimiser step on the next batches of ``stream``; returns the step's figures, of this device."""
+        s = self.settings
+        decay = min(1.0, (1 - self.done) / s.final_decay) if s.final_decay else 1.0
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * decay
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        for micro in range(s.accumulate):
+            batch = next(stream).to(self.fabric.device)
+            self.reseed(micro)
+            with self.fabric.no_backward_sync(self.objective, enabled=micro < s.accumulate - 1):
+                result = self.objective(batch, self.ema)
+                self.check(result.loss, batch)
+                self.fabric.backward(result.loss / s.accumulate)
+        self.optimizer.step()
+        self.step += 1
+        if self.model.settings.motion == "dictionary":
+            self.model.dictionary.retract()
+        self.average()
+        figures: dict[str, torch.Tensor] = result.figures
+        return figures
+
+    def reseed(self, micro: int) -> None:
+        """Noise as a function of (seed, step, device, micro-batch)."""
+        part = micro * self.fabric.world_size + self.fabric.global_rank
+        words = np.random.SeedSequence([self.seed, self.step, part]).generate_state(2)
+        torch.manual_seed(int(words[0]) << 32 | int(words[1]))
+
+    def check(self, loss: torch.Tensor, batch: Batch) -> None:
+        """Stop every device when the loss of one is not finite; that one names its clips."""
+        losses = self.fabric.all_gather(loss.detach())
+        assert isinstance(losses, torch.Tensor)
+        if torch.isfinite(losses).all():
+            return
+        whose = f"in a batch of {sorted(set(batch.clips))}" if not torch.isfinite(loss) else "on another device"
+        raise NonFiniteLoss(f"The loss is not finite ({loss.item()}) at step {self.step}, {whose}.")
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Move the averaged weights towards the current ones; buffers are copied, from the first device's."""
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        for averaged, current in zip(self.ema.parameters(), self.model.parameters(), strict=True):
+            averaged.lerp_(current, 1 - decay)
+        for kept, buffer in zip(self.ema.buffers(), self.model.buffers(), strict=True):
+            if self.fabric.world_size > 1:
+                torch.distributed.broadcast(buffer, 0)
+            kept.copy_(buffer)
+
+
+def train(trainer: Trainer, directory: Path, curves: Path, title: str, events: Path | None = None) -> None:
+    """Run ``trainer`` to its last iteration, with checkpoints and curves on the way.
+
+    ``events``: a folder for TensorBoard. A checkpoint in ``directory`` of the same settings and data is continued.
+    """
+    settings, fabric = trainer.settings, trainer.fabric
+    state = latest_state(directory, fabric.device)
+    if state is not None and state.get("origin") != trainer.origin:
+        log.info("the checkpoints here belong to other settings or data: starting anew")
+        fabric.barrier()
+        if fabric.is_global_zero:
+            forget_states(directory)
+    elif state is not None:
+        trainer.restore(state)
+        log.info("resuming at step %d", trainer.step)
+    fabric.barrier()
+    writer = SummaryWriter(events, purge_step=trainer.step + 1) if events and fabric.is_global_zero else None
+    stream, sums = trainer.batches(), dict[str, list[torch.Tensor]]()
+    steps = range(trainer.step, settings.iterations)
+    for _ in progress(steps, title) if fabric.is_global_zero else steps:
+        for metric, value in trainer.train_step(stream).items():
+            sums.setdefault(metric, []).append(value)
+        if trainer.step % settings.log_every == 0 or trainer.step == settings.iterations:
+            for metric, values in sums.items():
+                mean = torch.stack(values).double().mean().item()
+                trainer.rows.append({"step": trainer.step, "metric": metric, "value": mean})
+                if writer is not None:
+                    writer.add_scalar(metric, mean, trainer.step)
+            sums = {}
+        if trainer.step % settings.checkpoint_every == 0 and fabric.is_global_zero:
+            save_state(directory, trainer.step, trainer.state())
+    if writer is not None:
+        writer.close()
+    if fabric.is_global_zero:
+        write_curves(trainer.rows, curves, f"{title}: {trainer.step} steps")
+    fabric.barrier()

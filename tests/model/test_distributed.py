@@ -1,0 +1,63 @@
+"""Training on two processes (gloo): killed and resumed it equals an unbroken run; it sees what one device would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.model.test_train import MODEL
+
+ROOT = Path(__file__).parents[2]
+# Batch norm and L_dis: running statistics, and a copy of them that reads codes, must survive too.
+SETTINGS = {"sources": 2, "rays": 32, "devices": 2, "iterations": 24, "checkpoint_every": 5, "weight_dis": 0.1}
+BATCH_NORM = MODEL | {"encoder": {"resolution": 32, "width": 4, "norm": "batch"}}
+
+
+def command(shards: Path, folder: Path, settings: dict) -> list[str]:
+    """The command line of one training."""
+    parts = ["--shards", shards, "--method", "m", "--output", folder, "--curves", folder / "m.parquet"]
+    parts += ["--model", json.dumps(BATCH_NORM), "--settings", json.dumps(settings)]
+    return [sys.executable, "-m", "model.train", *map(str, parts)]
+
+
+def environment() -> dict[str, str]:
+    """No launcher's variables; one thread."""
+    return {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_killed_and_resumed_equal_an_unbroken_run(synthetic_shards, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(command(synthetic_shards, whole, SETTINGS), cwd=ROOT, env=environment(), check=True)
+    process = subprocess.Popen(
+        command(synthetic_shards, broken, SETTINGS), cwd=ROOT, env=environment(), start_new_session=True
+    )
+    while not list(broken.glob("0*.pt")) and process.poll() is None:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (broken / "final.safetensors").exists(), "the run ended before it could be killed"
+    arguments = [*command(synthetic_shards, broken, SETTINGS), "--log", str(broken / "m.log")]
+    subprocess.run(arguments, cwd=ROOT, env=environment(), check=True)
+    assert "resuming at step" in (broken / "m.log").read_text()
+    expected, resumed = load_file(whole / "final.safetensors"), load_file(broken / "final.safetensors")
+    assert all(torch.equal(value, resumed[name]) for name, value in expected.items())
+
+
+@pytest.mark.timeout(200)
+def test_torchrun_starts_the_processes_too(synthetic_shards, tmp_path):
+    settings = SETTINGS | {"iterations": 2}
+    arguments = command(synthetic_shards, tmp_path / "run", settings)[1:]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29671"]
+    subprocess.run([*launcher, *arguments], cwd=ROOT, env=environment(), check=True)
+    plain = command(synthetic_shards, tmp_path / "plain", settings)
+    subprocess.run(plain, cwd=ROOT, env=environment(), check=True)
+    ours, theirs = (load_file(tmp_path / name / "final.safetensors") for name in ("run", "plain"))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
