@@ -76,10 +76,17 @@ def _parameter(data: Any, *_: Any) -> Tensor:
     return data
 
 
+def _bytes(text: Any, encoding: Any) -> bytes:
+    """Bytes as pickles before protocol 3 write them."""
+    return str.encode(text, "latin1")
+
+
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): dict,
     ("dnnlib.util", "EasyDict"): dict,
     ("builtins", "set"): set,
+    ("__builtin__", "set"): set,
+    ("_codecs", "encode"): _bytes,
     ("torch.storage", "_load_from_bytes"): _storage,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,

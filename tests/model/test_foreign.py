@@ -64,8 +64,8 @@ def persistent(module: torch.nn.Module, source: str, modules) -> torch.nn.Module
     return module
 
 
-@pytest.fixture
-def public_file(tmp_path, persistence) -> Path:
+@pytest.fixture(params=[2, 4])
+def public_file(tmp_path, persistence, request) -> Path:
     """A pickle in the layout of ``ffhq512-128.pkl``, at 32², whose source code would leave a mark when run."""
     torch.manual_seed(0)
     source = f"open({str(tmp_path / 'mark')!r}, 'w')"
@@ -77,7 +77,7 @@ def public_file(tmp_path, persistence) -> Path:
     settings = persistence["dnnlib.util"].EasyDict(path="ffhq.zip")
     content = {"training_set_kwargs": settings, "G": generator, "D": discriminator, "G_ema": generator}
     path = tmp_path / "network.pkl"
-    path.write_bytes(pickle.dumps({**content, "augment_pipe": None}, protocol=4))
+    path.write_bytes(pickle.dumps({**content, "augment_pipe": None}, protocol=request.param))
     torch.save({"D": discriminator.state_dict(), "G_ema": generator.state_dict()}, tmp_path / "expected.pt")
     return path
 
