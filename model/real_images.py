@@ -10,6 +10,7 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -23,8 +24,10 @@ from preprocessing.cameras import flip_camera
 from preprocessing.cli import InputError, progress
 
 LABELS = "dataset.json"
-# What PIL raises for files that are missing, no images, damaged or absurdly large; and zip's for damaged entries.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, zipfile.BadZipFile, KeyError)
+# What PIL raises for files that are missing, no images, damaged or too large ...
+_NO_IMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+# ... and zips for entries that are missing, damaged or encrypted.
+UNREADABLE = (*_NO_IMAGE, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 class RealBatch(NamedTuple):
@@ -116,11 +119,12 @@ class RealImages:
     def _pixels(self, name: str) -> UInt8[np.ndarray, "side side 3"]:
         try:
             with Image.open(io.BytesIO(self._bytes(name))) as image:
+                if not image.has_transparency_data:
+                    return np.asarray(image.convert("RGB"))
                 pixels = np.asarray(image.convert("RGBA"))
         except UNREADABLE as error:
             raise InputError(f"{self.path}: cannot read the image {name}: {error}.") from None
-        colour, alpha = pixels[..., :3], pixels[..., 3:]
-        return colour if alpha.min() == 255 else (colour * (alpha / 255) + 0.5).astype(np.uint8)
+        return (pixels[..., :3] * (pixels[..., 3:] / 255) + 0.5).astype(np.uint8)
 
     def _bytes(self, name: str) -> bytes:
         with self._open(name) as stream:

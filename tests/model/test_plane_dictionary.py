@@ -41,6 +41,31 @@ def test_equals_lapacks_qr_with_positive_diagonal_in_value_and_gradient():
     torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize(("orthogonality", "channels"), [("channel", 3), ("pixel", 9), ("pixel", 5)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_bases_equal_double_precision_qr_in_value_and_gradient(orthogonality, channels, dtype):
+    torch.manual_seed(0)
+    dictionary = PlaneDictionary(5, channels, 8, 6, orthogonality).to(dtype)
+    sizes = 10 ** torch.randn(5, 1, 1, 1)
+    with torch.no_grad():  # correlated, and of sizes far apart
+        dictionary.weight.copy_((torch.randn_like(dictionary.weight) + 1) * sizes)
+    weight = dictionary.weight.detach().double().requires_grad_()
+    # QR of the matrices whose columns are the bases: [channels, HW, N] or [HW, channels, N]
+    columns = weight.flatten(2).permute((1, 2, 0) if orthogonality == "channel" else (2, 1, 0))
+    q, r = torch.linalg.qr(columns)
+    q = q * torch.sign(r.diagonal(dim1=1, dim2=2))[:, None]
+    reference = q.permute((2, 0, 1) if orthogonality == "channel" else (2, 1, 0)).reshape(weight.shape)
+    ours = dictionary.bases()
+    tolerance = 1e-9 if dtype == torch.float64 else 2e-5
+    torch.testing.assert_close(ours.double(), reference, atol=tolerance, rtol=0)
+    directions = torch.randn_like(reference)
+    (a,) = torch.autograd.grad((ours * directions.to(dtype)).sum(), dictionary.weight)
+    (b,) = torch.autograd.grad((reference * directions).sum(), weight)
+    # A basis's gradient scales with one over its size.
+    scale = (b * sizes).abs().max().item()
+    torch.testing.assert_close(a * sizes / scale, b * sizes / scale, atol=tolerance, rtol=0, check_dtype=False)
+
+
 def test_gradient_check():
     matrices = torch.randn(2, 3, 7, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(orthonormal_rows, (matrices,))

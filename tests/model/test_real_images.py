@@ -170,6 +170,19 @@ def test_damaged_pixels_are_one_sentence_when_they_are_needed(folder):
         images.batch(6, 0, 0)
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_damaged_entry_of_a_zip_is_one_sentence(folder, compression):
+    path = zipped(folder, compression)
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("00000/img00000002.png")
+    start = entry.header_offset + 30 + len(entry.filename)
+    data[start + 60 : start + entry.compress_size] = b"\xff" * (entry.compress_size - 60)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"cannot read the image 00000/img00000002\.png"):
+        RealImages(path, SIDE).batch(6, 0, 0)
+
+
 def test_paths_that_are_no_set_of_images(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         RealImages(tmp_path / "absent", SIDE)

@@ -1,5 +1,6 @@
 """The renderer against identities, and against a plain reference in float64 written from the conventions."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -206,3 +207,86 @@ def test_view_direction_needs_directions_only_when_asked():
     density, colour = decoder(torch.randn(2, 4), torch.randn(2, 3))
     assert density.shape == (2, 1) and colour.shape == (2, 5)
     assert colour.min() >= -0.001 and colour.max() <= 1.001
+
+
+def plain_fine_depths(depths: list[float], weights: list[float], quantiles: list[float]) -> list[float]:
+    """Inverse transform sampling of one ray, in scalars; as in EG3D, nothing reaches the last midpoint."""
+    padded = [-float("inf"), *weights, -float("inf")]
+    highest = [max(a, b) for a, b in itertools.pairwise(padded)]
+    smooth = [(a + b) / 2 + 0.01 for a, b in itertools.pairwise(highest)][1:-1]
+    smooth = [w + 1e-5 for w in smooth]
+    total = sum(smooth)
+    edges = [(a + b) / 2 for a, b in itertools.pairwise(depths)]
+    found = []
+    for u in quantiles:
+        reached, j = 0.0, 0
+        while j < len(smooth) and reached + smooth[j] / total <= u:
+            reached += smooth[j] / total
+            j += 1
+        if j == len(smooth):
+            found.append(edges[len(smooth)])
+        else:
+            share = smooth[j] / total
+            found.append(edges[j] + (u - reached) / share * (edges[j + 1] - edges[j]))
+    return found
+
+
+def test_fine_depths_equal_the_scalar_sampling():
+    torch.manual_seed(0)
+    depths = torch.sort(torch.rand(2, 3, 10, 1).double() + 2.25, dim=2).values
+    weights = torch.rand(2, 3, 9, 1).double() ** 6
+    config = replace(CONFIG, coarse_samples=10, fine_samples=15)
+    quantiles = [i / 14 for i in range(14)] + [1.0]
+    expected = [
+        plain_fine_depths(z, w, quantiles)
+        for z, w in zip(depths.reshape(6, 10).tolist(), weights.reshape(6, 9).tolist(), strict=True)
+    ]
+    ours = fine_depths(depths, weights, config).reshape(6, 15)
+    # At quantile 1 rounding decides whether the cumulative sum reaches it; both answers are the last edge in use.
+    torch.testing.assert_close(ours, torch.tensor(expected, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize(("aggregate", "plane_axes"), [("sum", "yz"), ("mean", "eg3d")])
+def test_both_passes_equal_the_plain_renderer_in_value_and_gradient(aggregate, plane_axes):
+    planes, decoder, origins, directions = scene()
+    planes = planes.detach().double().requires_grad_()
+    decoder, origins, directions = decoder.double(), origins.double(), directions.double()
+    config = replace(CONFIG, aggregate=aggregate, plane_axes=plane_axes, jitter=False)
+    ours = render_rays(planes, decoder, origins, directions, config)
+
+    def decoded(depths):
+        points = (origins[:, :, None] + depths * directions[:, :, None]).flatten(1, 2)
+        density, colour = decoder(plain_features(planes, points, config))
+        return density.view(*depths.shape[:3], 1), colour.view(*depths.shape[:3], -1)
+
+    coarse = coarse_depths(origins, config).contiguous()
+    with torch.no_grad():
+        sigma = F.softplus((decoded(coarse)[0][:, :, 1:] + decoded(coarse)[0][:, :, :-1]) / 2 - 1)
+        clear = torch.exp(-sigma * (coarse[:, :, 1:] - coarse[:, :, :-1]))
+        before = torch.cumprod(torch.cat([torch.ones_like(clear[:, :, :1]), clear], 2), 2)[:, :, :-1]
+        rays = (x.flatten(0, 1)[..., 0].tolist() for x in (coarse, (1 - clear) * before))
+        fine = [plain_fine_depths(z, w, [i / 11 for i in range(11)] + [1.0]) for z, w in zip(*rays, strict=True)]
+        both = torch.cat([coarse, torch.tensor(fine, dtype=torch.float64).view(*coarse.shape)], 2).sort(2).values
+    features, depth, opacity = plain_march(*decoded(both), both)
+    torch.testing.assert_close(ours.features, features, atol=1e-8, rtol=0)
+    torch.testing.assert_close(ours.depth[..., 0], depth.clamp(both.min(), both.max()), atol=1e-8, rtol=0)
+    torch.testing.assert_close(ours.opacity[..., 0], opacity, atol=1e-8, rtol=0)
+    weights = torch.randn_like(features)
+    inputs = [planes, *decoder.parameters()]
+    a = torch.autograd.grad((ours.features * weights).sum(), inputs)
+    b = torch.autograd.grad((features * weights).sum(), inputs)
+    for x, y in zip(a, b, strict=True):
+        torch.testing.assert_close(x, y, atol=1e-7, rtol=1e-6)
+
+
+def test_the_decoder_is_its_formula():
+    torch.manual_seed(0)
+    decoder = TriplaneDecoder(4, 8, 5, lr_multiplier=0.5).double()
+    state = {name: torch.randn_like(value) for name, value in decoder.state_dict().items()}
+    decoder.load_state_dict(state)
+    x = torch.randn(3, 7, 4).double()
+    hidden = torch.log1p(torch.exp(x @ state["fc1.weight"].t() * 0.5 / 2 + state["fc1.bias"] * 0.5))
+    raw = hidden @ state["fc2.weight"].t() * 0.5 / 8**0.5 + state["fc2.bias"] * 0.5
+    density, colour = decoder(x)
+    torch.testing.assert_close(density, raw[..., :1])
+    torch.testing.assert_close(colour, 1.002 / (1 + torch.exp(-raw[..., 1:])) - 0.001)

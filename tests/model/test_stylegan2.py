@@ -52,6 +52,86 @@ def test_upsampling_is_zero_stuffing_and_the_filter():
     torch.testing.assert_close(upsample(x), filtered(stuffed, (2, 1), 4))
 
 
+def plain_styles(state, name, w):
+    weight = state[f"{name}.affine.weight"]
+    return w @ weight.t() / weight.shape[1] ** 0.5 + state[f"{name}.affine.bias"]
+
+
+def plain_block(state, name, x, image, ws, up, noise):
+    """conv0, conv1 and toRGB of one block, from its state dict; ``ws`` a list that is used up."""
+
+    def layer(x, conv, up):
+        x = plain_modulated(x, state[f"{conv}.weight"], plain_styles(state, conv, ws.pop(0)), up, True)
+        if noise:
+            x = x + state[f"{conv}.noise_const"] * state[f"{conv}.noise_strength"]
+        x = x + state[f"{conv}.bias"][:, None, None]
+        return torch.where(x > 0, x, 0.2 * x) * 2**0.5
+
+    x = state[f"{name}.const"].expand(len(ws[0]), -1, -1, -1) if x is None else layer(x, f"{name}.conv0", up)
+    x = layer(x, f"{name}.conv1", 1)
+    weight = state[f"{name}.torgb.weight"]
+    styles = plain_styles(state, f"{name}.torgb", ws.pop(0)) / weight.shape[1] ** 0.5
+    rgb = plain_modulated(x, weight, styles, 1, False) + state[f"{name}.torgb.bias"][:, None, None]
+    if image is not None and up == 2:
+        stuffed = torch.zeros(*image.shape[:2], 2 * image.shape[2], 2 * image.shape[3], dtype=image.dtype)
+        stuffed[:, :, ::2, ::2] = image
+        image = filtered(stuffed, (2, 1), 4)
+    return x, rgb if image is None else image + rgb
+
+
+def random_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Gives every parameter, biases and noise strengths too, a random value; returns the state dict."""
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+    return network.state_dict()
+
+
+@pytest.mark.parametrize("noise", ["none", "const"])
+def test_synthesis_equals_the_plain_formulas_in_value_and_gradient(noise):
+    network = SynthesisNetwork(w_dim=8, resolution=16, channels=6, channel_base=64, channel_max=12).double()
+    state = random_state(network)
+    ws = torch.randn(2, network.num_ws, 8).double().requires_grad_()
+    x, image = None, None
+    for i, r in enumerate((4, 8, 16)):
+        # b4 takes styles 0 and 1, b8 1–3, b16 3–5: toRGB's is the next block's first
+        first, last = (0, 2) if i == 0 else (2 * i - 1, 2 * i + 2)
+        x, image = plain_block(state, f"b{r}", x, image, list(ws[:, first:last].unbind(1)), 2, noise == "const")
+    ours = network(ws, noise)
+    torch.testing.assert_close(ours, image)
+    weights = torch.randn_like(ours)
+    (a,) = torch.autograd.grad((ours * weights).sum(), ws)
+    (b,) = torch.autograd.grad((image * weights).sum(), ws)
+    torch.testing.assert_close(a, b)
+
+
+def test_super_resolution_equals_the_plain_formulas_in_value_and_gradient():
+    network = SuperResolution(in_channels=5, w_dim=8, resolution=32, channels=(7, 4)).double()
+    state = random_state(network)
+    features, w = torch.randn(2, 5, 16, 16).double().requires_grad_(), torch.randn(2, 8).double()
+    untouched = features.detach().clone()
+    ours = network(features[:, :3], features, w)
+    x, image = plain_block(state, "block0", features, features[:, :3], [w] * 3, 1, False)
+    _, image = plain_block(state, "block1", x, image, [w] * 3, 2, False)
+    torch.testing.assert_close(ours, image)
+    torch.testing.assert_close(features, untouched, atol=0, rtol=0)
+    weights = torch.randn_like(ours)
+    (a,) = torch.autograd.grad((ours * weights).sum(), features)
+    (b,) = torch.autograd.grad((image * weights).sum(), features)
+    torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("buffers", [True, False])
+def test_public_state_dicts_load_with_and_without_their_buffers(buffers):
+    network = SynthesisNetwork(w_dim=8, resolution=16, channels=6, channel_base=64, channel_max=12)
+    state = {name: value for name, value in network.state_dict().items() if buffers or "noise_const" not in name}
+    if buffers:
+        state |= {f"b{r}.{layer}resample_filter": torch.ones(4, 4) for r in (8, 16) for layer in ("", "conv0.")}
+    result = network.load_state_dict(state, strict=False)
+    assert all(name.endswith("noise_const") for name in result.missing_keys)
+    assert all(name.endswith("resample_filter") for name in result.unexpected_keys)
+
+
 def test_synthesis_network_has_the_public_names_and_counts():
     network = SynthesisNetwork(w_dim=16, resolution=32, channels=96, channel_base=512, channel_max=32)
     assert network.num_ws == 8
