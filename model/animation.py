@@ -143,8 +143,9 @@ class Animation:
 
     def planes(self, frame: int) -> Float[Tensor, "1 3 c r r"]:
         """The tri-plane that one output frame is rendered from."""
-        model, motion = self.animator.model, self.motion([self.timeline.shown[frame]])
+        model, driver = self.animator.model, self.motion([self.timeline.shown[frame]])
         with torch.inference_mode():
+            motion = model.driving_code(driver, self.source.motion)
             return model.planes(self.source.planes, model.motion_planes(motion, self.animator.bases))
 
     def frames(self) -> Iterator[Frame]:

@@ -53,7 +53,8 @@ class Animator:
     @torch.inference_mode()
     def outputs(self, source: Source, motion: Float[Tensor, "n m"], labels: Float[Tensor, "n 25"]) -> Iterator[Output]:
         """Renderings, with depth, of ``source`` with each row's motion from each row's camera, a few at a time."""
-        for codes, cameras in zip(motion.split(BATCH), labels.split(BATCH), strict=True):
+        for part, cameras in zip(motion.split(BATCH), labels.split(BATCH), strict=True):
+            codes = self.model.driving_code(part, source.motion)
             planes = self.model.planes(source.planes, self.model.motion_planes(codes, self.bases))
             yield self.model.render(planes, cameras, source.identity.expand(len(codes), -1), codes)
 
