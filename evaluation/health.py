@@ -6,7 +6,8 @@ Pictures can look fine while the motion code is ignored (the camera explains the
 
 import argparse
 import logging
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +15,11 @@ import numpy as np
 import torch
 
 from evaluation.metrics.faces import FaceReader
-from evaluation.protocol import TEST, cross_pairs, first_samples
+from evaluation.protocol import TEST, by_clip, cross_pairs, first_samples
 from model.animator import Animator, Source
 from model.checkpoints import load_weights
 from model.data import FrameStore
-from model.landmarks import aligned_face, mouth_opening, standardised
+from model.landmarks import aligned_face, eye_opening, gaze, mouth_opening, standardised
 from model.planedict import PlaneDict
 from preprocessing.cameras import angles
 from preprocessing.cli import add_common, progress, run_command
@@ -31,6 +32,8 @@ FRAMES_PER_CLIP = 48
 CROSS_PAIRS = 72
 LIVELY = 0.02
 """A person counts for correlations when the held-out mouth opening deviates by this share of the eye distance."""
+SAME_PERSON = 0.6
+"""dlib's own threshold: two photos whose embeddings are nearer than this show one person."""
 FACE_SHARE = 0.62
 """Part of the aligned view, from the top, that shows the face without the mouth."""
 
@@ -39,19 +42,31 @@ Frame = tuple[str, int]
 
 @dataclass
 class Observations:
-    """What was seen, pooled over runs (seeds) before it is summarised."""
+    """What was seen, person by person, pooled over runs (seeds) before it is summarised.
 
-    psnr_gain: dict[str, list[float]] = field(default_factory=dict)
-    mouth: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    mouth_cross: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    yaw: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    ``values`` are observations by figure and person; ``traces`` pairs of (driver, output) that should correlate.
+    """
+
+    values: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    traces: dict[str, dict[str, list[tuple[float, float]]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
     lively: set[str] = field(default_factory=set)
-    face_found: list[bool] = field(default_factory=list)
-    shuffle_drop: list[float] = field(default_factory=list)
     swap: list[tuple[float, float]] = field(default_factory=list)
-    nearer: list[bool] = field(default_factory=list)
-    nearer_embedding: list[bool] = field(default_factory=list)
-    spread: list[float] = field(default_factory=list)
+
+    def add(self, figure: str, person: str, value: float) -> None:
+        """One observation."""
+        self.values[figure][person].append(float(value))
+
+    def trace(self, figure: str, person: str, driver: float, output: float) -> None:
+        """One pair of a quantity at the driver and at the output."""
+        self.traces[figure][person].append((float(driver), float(output)))
+
+    def correlations(self, figure: str) -> dict[str, float]:
+        """Pearson per person, of whom it is defined; of mouths, only where the driver's moves."""
+        people = sorted(self.traces[figure].items())
+        found = {p: correlation(pairs) for p, pairs in people if p in self.lively or "mouth" not in figure}
+        return {p: r for p, r in found.items() if not np.isnan(r)}
 
 
 def psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float:
@@ -69,11 +84,11 @@ def correlation(pairs: Iterable[tuple[float, float]]) -> float:
     return float(np.corrcoef(values.T)[0, 1])
 
 
-def code_spread(codes: dict[str, np.ndarray]) -> list[float]:
+def code_spread(codes: dict[str, np.ndarray]) -> dict[str, float]:
     """Per clip: standard deviation of ω_m over its frames (RMS over dimensions) / RMS of ω_m over all frames."""
     everything = np.concatenate(list(codes.values()))
     rms = np.sqrt(np.square(everything).mean())
-    return [float(np.sqrt(np.square(c.std(0)).mean()) / max(rms, 1e-12)) for c in codes.values()]
+    return {name: float(np.sqrt(np.square(c.std(0)).mean()) / max(rms, 1e-12)) for name, c in codes.items()}
 
 
 class Examiner:
@@ -119,20 +134,22 @@ class Examiner:
         shuffled_order = np.random.default_rng(0).permutation(len(drivers))
         shuffled = self.animator.drive(source, motion[shuffled_order], labels)
         openings = np.array([self.opening(f) for f in drivers])
-        if openings.std() >= LIVELY:
-            self.seen.lively.add(person)
         for i, frame in enumerate(drivers):
             gain = psnr(outputs[i], targets[i]) - psnr(copied, targets[i])
-            self.seen.psnr_gain.setdefault(person, []).append(gain)
+            self.seen.add("psnr_gain_db", person, gain)
             if masks[i].any():
                 drop = psnr(outputs[i], targets[i], masks[i]) - psnr(shuffled[i], targets[i], masks[i])
-                self.seen.shuffle_drop.append(drop)
+                self.seen.add("shuffle_drop_db", person, drop)
             face = self.reader.read(outputs[i])
-            self.seen.face_found.append(face is not None)
+            self.seen.add("face_found", person, face is not None)
             if face is not None:
-                self.seen.mouth.setdefault(person, []).append((openings[i], float(mouth_opening(face.landmarks))))
-                yaw = np.degrees(angles(self.store.clips[frame[0]].cameras[frame[1]])[0])
-                self.seen.yaw.setdefault(person, []).append((float(yaw), float(face.degrees[1])))
+                clip = self.store.clips[frame[0]]
+                driver = clip.landmarks[frame[1]]
+                self.seen.trace("mouth_correlation", person, openings[i], mouth_opening(face.landmarks))
+                self.seen.trace("eye_correlation", person, eye_opening(driver), eye_opening(face.landmarks))
+                self.seen.trace("gaze_correlation", person, gaze(driver), gaze(face.landmarks))
+                yaw = np.degrees(angles(clip.cameras[frame[1]])[0])
+                self.seen.trace("yaw_correlation", person, yaw, face.degrees[1])
         if person in self.seen.lively:
             self.swap_test(source, motion, labels, targets, masks, openings, outputs)
         return motion.numpy()
@@ -160,25 +177,27 @@ class Examiner:
                     right = np.square(outputs[i][masks[i]] - target).mean()
                     self.seen.swap.append((float(wrong), float(right)))
 
-    def cross_tests(self, pairs: Sequence[tuple[Frame, Frame, str]]) -> None:
-        """Cross-identity: (source, driver, driver's person). Whose face is the output, whose mouth does it follow?"""
-        for at, driver, person in progress(pairs, "cross pairs"):
+    def cross_tests(self, pairs: Sequence[tuple[Frame, Frame]]) -> None:
+        """Cross-identity: (source, driver). Whose face is the output, whose mouth does it follow?"""
+        for at, driver in progress(pairs, "cross pairs"):
+            whose, person = (self.store.clips[frame[0]].sample.person for frame in (at, driver))
             source, label = self.source(at), self.store.labels([driver])
             motion = self.motion([driver])
             resting = torch.zeros_like(motion) if self.animator.model.settings.relative_codes else self.motion([at])
             output, still = self.animator.drive(source, torch.cat([motion, resting]), torch.cat([label, label]))
             target = self.store.images([driver])[0]
-            self.seen.nearer.append(self.is_nearer(output, still, target, driver))
+            self.seen.add("source_nearer", whose, self.is_nearer(output, still, target, driver))
             face = self.reader.read(output)
-            self.seen.face_found.append(face is not None)
+            self.seen.add("face_found", whose, face is not None)
             if face is None:
                 continue
             opening = float(mouth_opening(face.landmarks))
-            self.seen.mouth_cross.setdefault(person, []).append((self.opening(driver), opening))
+            self.seen.trace("mouth_correlation_cross", person, self.opening(driver), opening)
             ours, theirs = self.embedding(at), self.embedding(driver)
             if ours is not None and theirs is not None:
                 distances = [np.linalg.norm(face.identity - e) for e in (ours, theirs)]
-                self.seen.nearer_embedding.append(bool(distances[0] < distances[1]))
+                self.seen.add("source_nearer_embedding", whose, distances[0] < distances[1])
+                self.seen.add("recognised", whose, distances[0] < SAME_PERSON)
 
     def is_nearer(self, output: np.ndarray, still: np.ndarray, target: np.ndarray, driver: Frame) -> bool:
         """Is the output, grey, aligned, mouth excluded, nearer (L2) to the resting source than to the driver's frame?
@@ -199,32 +218,40 @@ class Examiner:
         return self.embeddings[frame]
 
 
-def examine(model: PlaneDict, shards: Path, seen: Observations) -> None:
-    """Run all tests of one trained model on one dataset and add to ``seen``."""
+def examine(
+    model: PlaneDict, shards: Sequence[Path] | Path, seen: Observations, sources: Collection[str] | None = None
+) -> None:
+    """Run all tests of one trained model on the held-out frames of datasets and add to ``seen``.
+
+    ``sources``: only these people are re-enacted (by themselves and by everybody else); None: all.
+    """
     reader = ShardReader(shards)
-    samples = [s for s in reader.samples if s.split == TEST]
-    sources = first_samples(reader.samples)
-    keys = {s.key for s in samples} | {sources[s.clip].key for s in samples}
+    test = [s for s in reader.samples if s.split == TEST]
+    samples = [s for s in test if sources is None or s.person in sources]
+    first = first_samples(reader.samples)
+    keys = {s.key for s in test} | {first[s.clip].key for s in test}
     store = FrameStore(reader, [s for s in reader.samples if s.key in keys], model.settings)
     examiner = Examiner(Animator(model), store, seen)
     codes = {}
-    for clip in progress(sorted({s.clip for s in samples}), "clips"):
-        group = [s for s in samples if s.clip == clip]
-        start = (sources[clip].key, 0)
+    for clip, group in progress(sorted(by_clip(test).items()), "clips"):
+        start, person = (first[clip].key, 0), group[0].person
         frames = [(s.key, i) for s in group for i in range(s.frames) if (s.key, i) != start]
         if len(frames) < 2:
             continue
         chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, FRAMES_PER_CLIP).round().astype(int))]
-        codes[clip] = examiner.self_tests(group[0].person, start, chosen)
+        if np.std([examiner.opening(frame) for frame in chosen]) >= LIVELY:
+            seen.lively.add(person)
+        if group[0] in samples:
+            codes[clip] = examiner.self_tests(person, start, chosen)
     if codes:
-        seen.spread.extend(code_spread(codes))
-    rows = cross_pairs(samples, samples, CROSS_PAIRS, seed=2)
+        for clip, value in code_spread(codes).items():
+            seen.add("code_spread", first[clip].person, value)
+    rows = cross_pairs(samples, test, CROSS_PAIRS, seed=2)
     examiner.cross_tests(
         [
             (
                 (str(r["source_key"]), int(str(r["source_frame"]))),
                 (str(r["driver_key"]), int(str(r["driver_frame"]))),
-                str(r["driver_person"]),
             )
             for r in rows
         ]
@@ -238,25 +265,25 @@ def summary(seen: Observations, seeds: Sequence[int]) -> dict[str, object]:
         known = [v for v in values if not np.isnan(v)]
         return round(float(np.mean(known)), 4) if known else None
 
-    def per_person(table: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
-        found = {p: correlation(v) for p, v in sorted(table.items())}
-        return {p: round(r, 4) for p, r in found.items() if not np.isnan(r)}
+    def pooled(figure: str) -> float | None:
+        return mean(value for values in seen.values[figure].values() for value in values)
 
-    mouth, mouth_cross, yaw = per_person(seen.mouth), per_person(seen.mouth_cross), per_person(seen.yaw)
+    def per_person(figure: str) -> dict[str, float]:
+        return {person: round(r, 4) for person, r in seen.correlations(figure).items()}
+
     wrong, right = np.array(seen.swap, np.float64).reshape(-1, 2).mean(0) if seen.swap else (np.nan, np.nan)
+    traced = ("yaw_correlation", "mouth_correlation", "mouth_correlation_cross", "eye_correlation", "gaze_correlation")
+    shares = ("face_found", "source_nearer", "source_nearer_embedding", "recognised", "code_spread", "shuffle_drop_db")
     return {
-        "psnr_gain_db": {person: mean(values) for person, values in sorted(seen.psnr_gain.items())},
-        "face_found": mean(map(float, seen.face_found)),
-        "yaw_correlation": mean(yaw.values()),
-        "source_nearer": mean(map(float, seen.nearer)),
-        "code_spread": mean(seen.spread),
+        "psnr_gain_db": {person: mean(values) for person, values in sorted(seen.values["psnr_gain_db"].items())},
+        **{figure: pooled(figure) for figure in shares},
+        **{figure: mean(seen.correlations(figure).values()) for figure in traced},
         "swap_ratio": mean([float(wrong / right)]),
-        "shuffle_drop_db": mean(seen.shuffle_drop),
-        "mouth_correlation": mean(r for p, r in mouth.items() if p in seen.lively),
-        "mouth_correlation_cross": mean(r for p, r in mouth_cross.items() if p in seen.lively),
-        "source_nearer_embedding": mean(map(float, seen.nearer_embedding)),
         "seeds": list(seeds),
-        "per_person": {"mouth": mouth, "mouth_cross": mouth_cross, "yaw": yaw, "lively": sorted(seen.lively)},
+        "per_person": {
+            **{figure.replace("_correlation", ""): per_person(figure) for figure in traced},
+            "lively": sorted(seen.lively),
+        },
     }
 
 

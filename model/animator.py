@@ -1,5 +1,6 @@
 """PlaneDict as users drive it: the source's work once, then frames. No training, no files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from model.data import to_images
-from model.planedict import PlaneDict
+from model.planedict import Output, PlaneDict
 
 BATCH = 4
 """Frames rendered at once: enough to amortise overhead, little memory."""
@@ -50,15 +51,16 @@ class Animator:
         return codes
 
     @torch.inference_mode()
+    def outputs(self, source: Source, motion: Float[Tensor, "n m"], labels: Float[Tensor, "n 25"]) -> Iterator[Output]:
+        """Renderings, with depth, of ``source`` with each row's motion from each row's camera, a few at a time."""
+        for codes, cameras in zip(motion.split(BATCH), labels.split(BATCH), strict=True):
+            planes = self.model.planes(source.planes, self.model.motion_planes(codes, self.bases))
+            yield self.model.render(planes, cameras, source.identity.expand(len(codes), -1), codes)
+
     def drive(
         self, source: Source, motion: Float[Tensor, "n m"], labels: Float[Tensor, "n 25"]
     ) -> UInt8[np.ndarray, "n r r 3"]:
-        """Images of ``source`` with each row's motion (from :meth:`motion`), from each row's camera."""
-        images = []
-        for part, cameras in zip(motion.split(BATCH), labels.split(BATCH), strict=True):
-            codes = self.model.driving_code(part, source.motion)
-            planes = self.model.planes(source.planes, self.model.motion_planes(codes, self.bases))
-            identity = source.identity.expand(len(codes), -1)
-            images.append(to_images(self.model.render(planes, cameras, identity, codes).image))
+        """The images of :meth:`outputs`."""
+        images = [to_images(output.image) for output in self.outputs(source, motion, labels)]
         side = self.model.settings.resolution
         return np.concatenate(images) if images else np.zeros((0, side, side, 3), np.uint8)

@@ -60,7 +60,11 @@ def load_weights(path: Path) -> tuple[PlaneDict, dict[str, str]]:
         raise InputError(f"Cannot read the checkpoint {path}: {error}.") from None
     if "model" not in facts:
         raise InputError(f"{path} is a safetensors file, but not a checkpoint of this project: it names no model.")
-    model = PlaneDict(validated(ModelSettings, json.loads(facts.pop("model")), f"{path}: model"))
+    try:
+        settings = json.loads(facts.pop("model"))
+    except ValueError:
+        raise InputError(f"{path} is not a checkpoint of this project: the model in its header is no JSON.") from None
+    model = PlaneDict(validated(ModelSettings, settings, f"{path}: model"))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -1,98 +1,155 @@
 """Animate one photo with one video: ``python -m model.reenact``. Writes an H.264 video of the re-enacted face.
 
-The source's planes are computed once; per driving frame only the motion encoder, the dictionary and the renderer run.
-The video's metadata say that it is synthetic and how it was made.
+What was given is checked before anything heavy is imported, and outputs appear only when all of them are whole. The
+video's tags say that it is synthetic and how it was made.
 """
 
 import argparse
+import contextlib
+import json
 import logging
-import math
+import re
 import tempfile
-from collections.abc import Iterator
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import imageio_ffmpeg
-import numpy as np
-import torch
-
-from model.animator import Animator
-from model.cameras import relative_camera, view_labels
-from model.checkpoints import load_weights
-from model.data import Clip, FrameStore, open_store, resized, to_tensor
 from preprocessing.cli import InputError, add_common, progress, run_command
-from preprocessing.files import atomic
-from preprocessing.prepare import Photo, prepare_photo, prepare_video
+from preprocessing.files import sha256
+from preprocessing.photo import read_photo
+from preprocessing.reasons import REASONS, Dropped
+from preprocessing.video import frame_times, frames
+
+if TYPE_CHECKING:
+    from model.animation import View
 
 log = logging.getLogger("reenact")
 
-ORBIT = 0.4
-"""Half width of the orbit in yaw, radians; half of it in pitch."""
-ORBIT_SECONDS = 4.0
+
+def check(arguments: argparse.Namespace) -> None:
+    """Everything that can be found wrong within a second; raises :class:`InputError`."""
+    if arguments.orbit or arguments.grid:
+        moving = "--orbit" if arguments.orbit else "--grid"
+        if arguments.yaw is not None or arguments.pitch is not None:
+            raise InputError(f"{moving} chooses the views by itself: leave --yaw and --pitch out.")
+    inputs = {"--checkpoint": arguments.checkpoint, "--source": arguments.source, "--driving": arguments.driving}
+    for path in inputs.values():
+        if not path.is_file():
+            raise InputError(f"{path} {'is not a file' if path.exists() else 'does not exist'}.")
+    outputs = {"--output": (arguments.output, ".mp4"), "--depth": (arguments.depth, ".mp4")}
+    outputs["--mesh"] = (arguments.mesh, ".ply")
+    taken = {path.resolve(): name for name, path in inputs.items()}
+    for name, (path, suffix) in outputs.items():
+        if path is None:
+            continue
+        if path.suffix.lower() != suffix:
+            raise InputError(f"{name} must end in {suffix}, not '{path.name}'.")
+        if not path.parent.is_dir():
+            raise InputError(f"The folder {path.parent} of {name} does not exist.")
+        if path.is_dir():
+            raise InputError(f"{name} cannot be written to {path}: it is a folder.")
+        try:
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise InputError(f"{name} cannot be written to {path}: {error.strerror}.") from None
+        if (other := taken.setdefault(path.resolve(), name)) != name:
+            raise InputError(f"{name} would overwrite the file of {other}, {path}.")
+    read_photo(arguments.source)
+    try:
+        next(frames(arguments.driving))
+    except Dropped as dropped:
+        raise InputError(f"The video {arguments.driving} cannot be used: {REASONS[dropped.reason]}.") from None
 
 
-def labels_of(
-    arguments: argparse.Namespace, store: FrameStore, clip: Clip, index: int, frame: int, photo: Photo
-) -> torch.Tensor:
-    """The camera of one output frame: fixed, orbiting, the driver's, or the photo's moved as the driver moves."""
+def chosen_view(arguments: argparse.Namespace) -> "View":
+    """The cameras that the command line asks for."""
+    from model.animation import View
+
+    if arguments.grid:
+        return View.grid(*arguments.grid)
     if arguments.orbit:
-        turn = 2 * math.pi * frame / (ORBIT_SECONDS * clip.sample.fps)
-        return view_labels(torch.tensor([ORBIT * math.sin(turn)]), torch.tensor([0.5 * ORBIT * math.sin(2 * turn)]))
+        return View("orbit")
     if arguments.yaw is not None or arguments.pitch is not None:
-        return view_labels(torch.tensor([arguments.yaw or 0.0]), torch.tensor([arguments.pitch or 0.0]))
-    label = store.labels([(clip.sample.key, index)])
-    if arguments.motion == "absolute":
-        return label
-    reference = store.labels([store.neutral_frames(clip.sample.clip, 1)[0]])
-    return relative_camera(torch.from_numpy(photo.camera)[None].float(), label, reference)
+        return View("chosen", ((arguments.yaw or 0.0, arguments.pitch or 0.0),))
+    return View(arguments.motion)
 
 
-def animate(arguments: argparse.Namespace, animator: Animator, store: FrameStore, photo: Photo) -> Iterator[np.ndarray]:
-    """The re-enacted frames [r, r, 3] uint8, in the driving video's order."""
-    settings = animator.model.settings
-    seen = resized(photo.on_black[None], settings.resolution)
-    source = animator.source(to_tensor(resized(seen, settings.encoder.resolution)))
-    frame = 0
-    for key in progress(sorted(store.clips), "parts of the video"):
-        clip = store.clips[key]
-        neutral = store.drivers([store.neutral_frames(clip.sample.clip, 1)[0]])
-        for index in range(clip.sample.frames):
-            motion = animator.motion(store.drivers([(key, index)]), neutral)
-            yield animator.drive(source, motion, labels_of(arguments, store, clip, index, frame, photo))[0]
-            frame += 1
+def tags(arguments: argparse.Namespace, facts: dict[str, str], view: "View") -> dict[str, str]:
+    """What the files say of themselves: a title for people, and as the comment one JSON object for programs."""
+    named = {
+        role: {"file": path.name, "sha256": sha256(path)}
+        for role, path in {"source": arguments.source, "driver": arguments.driving}.items()
+    }
+    provenance: dict[str, Any] = {
+        "synthetic": True,
+        "statement": "Synthetic: a photo animated by PlaneDict with the motion of another video",
+        "method": facts.get("method"),
+        "step": facts.get("step"),
+        "seed": facts.get("seed"),
+        "checkpoint": {"file": arguments.checkpoint.name, "sha256": sha256(arguments.checkpoint)},
+        **named,
+        "view": view.kind,
+        "angles": view.angles if view.kind == "chosen" else None,
+    }
+    return {"title": "Synthetic: a photo animated by PlaneDict", "comment": json.dumps(provenance, ensure_ascii=False)}
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Check everything that is cheap first, then prepare, animate and write."""
+    """Check, prepare, animate, write."""
+    check(arguments)
+    import torch
+
+    from model.animation import Animation
+    from model.animator import Animator
+    from model.captions import side_by_side
+    from model.checkpoints import load_weights
+    from model.data import open_store
+    from model.mesh import extract, write_ply
+    from model.video import publish, video_writer
+    from preprocessing.prepare import prepare_photo, prepare_video
+
     torch.set_num_threads(1)
-    if arguments.output.suffix.lower() != ".mp4":
-        raise InputError(f"--output must end in .mp4, not '{arguments.output.name}'.")
-    if arguments.orbit and (arguments.yaw is not None or arguments.pitch is not None):
-        raise InputError("--orbit moves the camera by itself: leave --yaw and --pitch out.")
-    for path in (arguments.source, arguments.driving):
-        if not path.is_file():
-            raise InputError(f"{path} does not exist.")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     model, facts = load_weights(arguments.checkpoint)
     photo = prepare_photo(arguments.source)
-    with tempfile.TemporaryDirectory() as scratch:
-        shards = prepare_video(arguments.driving, Path(scratch))
-        store = open_store([shards], None, model.settings)
-        fps = next(iter(store.clips.values())).sample.fps
-        made_by = f"Synthetic: a photo animated by PlaneDict ({facts['method']}, {facts['step']} steps)"
-        side = model.settings.resolution
-        with atomic(arguments.output) as temporary:
-            writer = imageio_ffmpeg.write_frames(
-                temporary,
-                (side, side),
-                fps=fps,
-                quality=8,
-                macro_block_size=2,
-                output_params=["-metadata", f"comment={made_by}"],
-            )
-            writer.send(None)
-            for image in animate(arguments, Animator(model), store, photo):
-                writer.send(np.ascontiguousarray(image))
-            writer.close()
-    log.info("wrote %s", arguments.output)
+    view = chosen_view(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch, began = Path(folder), time.perf_counter()
+        store = open_store([prepare_video(arguments.driving, scratch)], None, model.settings)
+        animation = Animation(Animator(model.to(device)), photo, store, frame_times(arguments.driving), view)
+        log.info("preparation: %s", rate(sum(c.sample.frames for c in store.clips.values()), "frames", began))
+        began, fps = time.perf_counter(), animation.timeline.fps
+        with contextlib.ExitStack() as stack:
+            add = stack.enter_context(video_writer(scratch / "output.mp4", fps))
+            add_depth = stack.enter_context(video_writer(scratch / "depth.mp4", fps)) if arguments.depth else None
+            for frame in progress(animation.frames(), "frames", len(animation)):
+                add(side_by_side(photo.frame, frame.driver, frame.image) if arguments.side_by_side else frame.image)
+                if add_depth:
+                    add_depth(frame.depth)
+        log.info("rendering on %s: %s", device, rate(len(animation) * len(view.angles), "views", began))
+        described = tags(arguments, facts, view)
+        if arguments.mesh:
+            write_ply(arguments.mesh, extract(model, animation.planes(0)), described["comment"])
+            log.info("wrote %s", arguments.mesh)
+        if arguments.depth:
+            publish(scratch / "depth.mp4", arguments.depth, described)
+            log.info("wrote %s", arguments.depth)
+        publish(scratch / "output.mp4", arguments.output, described, arguments.driving, animation.timeline.span)
+        log.info("wrote %s", arguments.output)
+
+
+def rate(count: int, things: str, began: float) -> str:
+    """How many things in how long since ``began``, as words."""
+    seconds = time.perf_counter() - began
+    return f"{count} {things} in {seconds:.1f} s, {count / seconds:.1f} a second"
+
+
+def grid(text: str) -> tuple[int, int]:
+    """Rows and columns of "3x5"."""
+    found = re.fullmatch(r"([1-9]\d?)[x×]([1-9]\d?)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"'{text}' is not ROWSxCOLUMNS, such as 3x5")
+    return int(found[1]), int(found[2])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -103,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--source", type=Path, required=True, metavar="IMAGE", help="a photo with a face")
     p.add_argument("--driving", type=Path, required=True, metavar="VIDEO", help="a video of a talking head")
-    p.add_argument("--output", type=Path, required=True, metavar="OUT.mp4")
+    p.add_argument("--output", type=Path, required=True, metavar="OUT.mp4", help="what to write, in an existing folder")
     p.add_argument(
         "--motion",
         choices=("relative", "absolute"),
@@ -112,7 +169,14 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--yaw", type=float, metavar="RAD", help="fixed view: yaw from the frontal one, + towards +x")
     p.add_argument("--pitch", type=float, metavar="RAD", help="fixed view: pitch from the frontal one, + downwards")
-    p.add_argument("--orbit", action="store_true", help="the camera moves around the face")
+    moving = p.add_mutually_exclusive_group()
+    moving.add_argument("--orbit", action="store_true", help="the camera moves around the face")
+    moving.add_argument(
+        "--grid", type=grid, nargs="?", const=(3, 5), metavar="RxC", help="R pitches × C yaws in one picture (3x5)"
+    )
+    p.add_argument("--side-by-side", action="store_true", help="source | driver | output, with captions")
+    p.add_argument("--depth", type=Path, metavar="DEPTH.mp4", help="also write the depth as grey, near is bright")
+    p.add_argument("--mesh", type=Path, metavar="MESH.ply", help="also write the first frame's surface")
     add_common(p, settings=False)
     return p
 

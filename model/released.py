@@ -32,8 +32,9 @@ class ReleasedObjective(Objective):
             )
         losses = settings.released
         # In a list: a fixed network is no part of what is trained, averaged or saved.
-        wanted = losses is not None and losses.perceptual > 0 and losses.vgg19 is not None
-        self.perceptual = [load_perceptual_loss(losses.vgg19)] if wanted else []  # type: ignore[union-attr, arg-type]
+        self.perceptual = []
+        if losses is not None and losses.perceptual and losses.vgg19 is not None:
+            self.perceptual.append(load_perceptual_loss(losses.vgg19))
 
     def forward(self, batch: Batch, reader: PlaneDict, critic: Critic | None = None) -> Result:
         """The loss of one batch; codes are read by the model as it is, gradients run through both sides."""

@@ -81,7 +81,7 @@ class Trainer:
             for part in ("encoder", "identity_generator", "motion_generator", "superresolution"):
                 if hasattr(self.model, part):
                     getattr(self.model, part).compile()
-        optimizer = torch.optim.Adam(groups, betas=settings.adam_betas)
+        optimizer = torch.optim.Adam(groups, betas=settings.adam_betas, fused=True)
         self.objective, self.optimizer = fabric.setup(objective(self.model, settings), optimizer)
         self.rates = [settings.learning_rate, settings.plane_learning_rate]
         self.step = 0

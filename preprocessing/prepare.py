@@ -1,16 +1,19 @@
 """One photo or one video through the same preparation as a dataset, for those who only want to animate."""
 
+import contextlib
 import json
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from preprocessing import crop, faces, fetch, masks, shards, sheets
 from preprocessing.backends import FaceMesh, MediapipeBoxes, SelfieSegmentation
 from preprocessing.cameras import intrinsics, scale_world
 from preprocessing.cli import InputError
+from preprocessing.photo import read_photo
 from preprocessing.reasons import REASONS, Dropped
 from preprocessing.rows import Row, read_rows
 from preprocessing.settings import CropSettings, FacesSettings, MasksSettings
@@ -38,11 +41,7 @@ def prepare_photo(path: Path) -> Photo:
 
     Raises :class:`InputError` with one sentence when the file is no image or shows no face.
     """
-    try:
-        with Image.open(path) as image:
-            picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"Cannot read the photo {path}: {error}.") from None
+    picture = read_photo(path)
     size, settings = CropSettings().size, FacesSettings()
     mesh = FaceMesh(settings.confidence)
     box = pick(MediapipeBoxes(CropSettings().confidence)(picture), ZERO)
@@ -74,20 +73,34 @@ def prepare_video(path: Path, directory: Path) -> Path:
         raise InputError(f"The video {path} does not exist.")
     folder = directory / "videos"
     folder.mkdir(parents=True)
-    (folder / f"driving{path.suffix or '.mp4'}").symlink_to(path.resolve())
+    (folder / "driving.mp4").symlink_to(path.resolve())
     (folder / "clips.csv").write_text("clip,person,split\ndriving,driver,test\n")
     dataset = json.dumps({"source": {"kind": "folder", "path": str(folder)}, "shards": 1})
     framing = CropSettings(min_frames=1, min_size=48, allow_padding=True).model_dump_json()
     sheet = ["--sheet", str(directory / "sheets/clips.parquet")]
     rows = {name: str(directory / name / "00000.parquet") for name in ("fetch", "crop", "faces", "masks", "shards")}
-    sheets.main(["--dataset", "driving", "--output", sheet[1], "--settings", dataset])
-    fetch.main([*sheet, "--shard", "0", "--output", rows["fetch"], "--settings", dataset])
-    crop.main([*sheet, "--fetch", rows["fetch"], "--output", rows["crop"], "--settings", framing])
-    faces.main(["--crop", rows["crop"], "--output", rows["faces"]])
-    masks.main(["--crop", rows["crop"], "--faces", rows["faces"], "--output", rows["masks"]])
     inputs = [part for name in ("crop", "faces", "masks") for part in (f"--{name}", rows[name])]
-    shards.main([*inputs, "--output", rows["shards"]])
+    with _logging_apart():
+        sheets.main(["--dataset", "driving", "--output", sheet[1], "--settings", dataset])
+        fetch.main([*sheet, "--shard", "0", "--output", rows["fetch"], "--settings", dataset])
+        crop.main([*sheet, "--fetch", rows["fetch"], "--output", rows["crop"], "--settings", framing])
+        faces.main(["--crop", rows["crop"], "--output", rows["faces"]])
+        masks.main(["--crop", rows["crop"], "--faces", rows["faces"], "--output", rows["masks"]])
+        shards.main([*inputs, "--output", rows["shards"]])
     for row in read_rows(Path(rows["shards"]), Row):
         if not row.kept:
             raise InputError(f"The video {path} cannot be used: {REASONS[row.reason]}.")
     return directory / "shards"
+
+
+@contextlib.contextmanager
+def _logging_apart() -> Iterator[None]:
+    """Keep the caller's log: each stage sets logging up for itself, and talks of a dataset that nobody has."""
+    root = logging.getLogger()
+    kept, root.handlers = root.handlers, []
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        root.handlers = kept

@@ -18,12 +18,16 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
+from jaxtyping import Float
 
 from preprocessing.reasons import Dropped
 from preprocessing.settings import DecodeSettings, ScanSettings
 
 USUAL_RATE = 25.0
 """Frames per second of a file that does not say."""
+
+NO_MEMORY = "Cannot allocate memory"
+"""What FFmpeg says when the child's limit is reached."""
 
 _NTSC = tuple(rate * 1000 / 1001 for rate in (24, 30, 48, 60, 120))
 
@@ -129,8 +133,11 @@ def _check_file(path: Path) -> None:
 
 
 def tidy_words(words: str, path: Path) -> str:
-    """FFmpeg's first line of complaint without what differs between runs and machines: addresses and folders."""
-    for line in words.splitlines():
+    """FFmpeg's first line of complaint without what differs between runs and machines: addresses and folders.
+
+    A lack of memory comes first: FFmpeg's threads complain of it and of what follows from it in any order.
+    """
+    for line in sorted(words.splitlines(), key=lambda line: NO_MEMORY not in line):
         line = re.sub(r"\[[^\]]*@ 0x[0-9a-f]+\] ", "", line).replace(f"file:{path.absolute()}", path.name).strip()
         if line:
             return line
@@ -186,21 +193,31 @@ def scan(path: str | Path, limits: ScanSettings | None = None) -> VideoInfo:
     return VideoInfo(width, height, rate, count)
 
 
+def frame_times(path: str | Path, limits: DecodeSettings | None = None) -> Float[np.ndarray, "frames"]:
+    """Seconds at which each frame of :func:`frames` is shown, counted from the start of the file (of its audio, too).
+
+    They are evenly spaced in most files, but not in those of variable rate, and the first need not be 0. Raises
+    :class:`Dropped` as :func:`frames` does.
+    """
+    limits = limits or DecodeSettings()
+    _check_file(Path(path))
+    # The codec's own time base would round to whole frames.
+    wanted = ["-map", "0:V:0", "-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "mkvtimestamp_v2", "pipe:1"]
+    told = _told([*_ffmpeg("-v", "error", "-threads", "1"), *_input(Path(path)), *wanted], limits)
+    milliseconds = [float(line) for line in told.stdout.decode().splitlines() if not line.startswith("#")]
+    if not milliseconds:
+        raise _corrupt(tidy_words(told.stderr.decode("utf-8", "replace"), Path(path)))
+    return np.array(milliseconds) / 1000
+
+
 def _corrupt(complaint: str | None) -> Dropped:
     words = complaint or "no frame"
-    return Dropped("memory-limit" if "Cannot allocate memory" in words else "corrupt", words)
+    return Dropped("memory-limit" if NO_MEMORY in words else "corrupt", words)
 
 
 def _header(path: Path, limits: DecodeSettings) -> tuple[float, float]:
     """Frames per second and duration in seconds (0: unknown) as the container states them."""
-    try:
-        command = [*_ffmpeg(), *_input(path)]
-        told = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=limits.wall_seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise Dropped("timeout", f"the decoder took more than {limits.wall_seconds:g} s") from None
-    words = told.stderr.decode("utf-8", "replace")
+    words = _told([*_ffmpeg(), *_input(path)], limits).stderr.decode("utf-8", "replace")
     stream = next((line for line in words.splitlines() if "Stream #" in line and "Video:" in line), "")
     rate = re.search(r"([\d.]+)(k?) fps", stream) or re.search(r"([\d.]+)(k?) tbr", stream)
     duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", words)
@@ -209,6 +226,16 @@ def _header(path: Path, limits: DecodeSettings) -> tuple[float, float]:
         exact_rate(float(rate[1]) * (1000 if rate[2] else 1)) if rate else USUAL_RATE,
         3600 * hours + 60 * minutes + seconds,
     )
+
+
+def _told(command: list[str], limits: DecodeSettings) -> subprocess.CompletedProcess[bytes]:
+    """What a command that ends by itself says."""
+    try:
+        return subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=limits.wall_seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Dropped("timeout", f"the decoder took more than {limits.wall_seconds:g} s") from None
 
 
 def exact_rate(printed: float) -> float:

@@ -89,12 +89,17 @@ def test_correlation_and_spread():
     assert correlation([(0, 1), (1, 3), (2, 5)]) == pytest.approx(1)
     assert np.isnan(correlation([(0, 1), (1, 1), (2, 1)])) and np.isnan(correlation([(0, 1)]))
     constant, moving = np.ones((5, 3)), np.array([[1.0] * 3, [-1.0] * 3])
-    assert code_spread({"a": constant, "b": moving}) == pytest.approx([0, 1])
+    assert code_spread({"a": constant, "b": moving}) == pytest.approx({"a": 0, "b": 1})
 
 
 def test_only_lively_people_count_for_the_mouth():
     line = [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)]
-    seen = Observations(mouth={"a": line, "b": [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)]}, lively={"a"})
+    seen = Observations(lively={"a"})
+    for driver, output in line:
+        for figure in ("mouth_correlation", "eye_correlation"):
+            seen.trace(figure, "a", driver, output)
+            seen.trace(figure, "b", driver, 1 - output)
     figures = summary(seen, [0])
-    assert figures["mouth_correlation"] == 1 and figures["per_person"]["mouth"] == {"a": 1.0, "b": -1.0}
+    assert figures["mouth_correlation"] == 1 and figures["per_person"]["mouth"] == {"a": 1.0}
+    assert figures["eye_correlation"] == 0, "eyes of a still mouth count"
     assert summary(Observations(), [])["psnr_gain_db"] == {}

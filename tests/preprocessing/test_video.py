@@ -12,7 +12,7 @@ import pytest
 
 from preprocessing.reasons import Dropped
 from preprocessing.settings import DecodeSettings, ScanSettings
-from preprocessing.video import exact_rate, frames, scan
+from preprocessing.video import exact_rate, frame_times, frames, scan
 
 
 def reason(call) -> Dropped:
@@ -35,6 +35,19 @@ def test_frames_come_in_order_and_spans_choose(tmp_path: Path, make_video):
     some = dict(frames(path, spans=[(2, 4), (7, 8), (18, 99)]))
     assert list(some) == [2, 3, 7, 18, 19]
     assert all(np.array_equal(some[index], whole[index]) for index in some)
+
+
+def test_times_are_those_of_a_player(tmp_path: Path, make_video):
+    even = make_video(tmp_path / "a.mp4", frames=20)
+    np.testing.assert_allclose(frame_times(even), np.arange(20) / 25, atol=0.001)
+    uneven = tmp_path / "uneven.mp4"
+    late = "setpts='(0.3+N*0.05+0.01*mod(N,3))/TB'"
+    silence = ["-f", "lavfi", "-i", "anullsrc", "-shortest"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(even), *silence, "-vf", late]
+    subprocess.run([*command, "-fps_mode", "vfr", "-enc_time_base", "1/1000", str(uneven)], check=True)
+    expected = 0.3 + np.arange(20) * 0.05 + 0.01 * (np.arange(20) % 3)
+    np.testing.assert_allclose(frame_times(uneven), expected, atol=0.001)
+    assert reason(lambda: frame_times(tmp_path / "no.mp4")).reason == "missing"
 
 
 def test_leaving_early_ends_the_child(tmp_path: Path, make_video):
