@@ -136,4 +136,6 @@ class DualDiscriminator(nn.Module):
         x = torch.cat([image, resized(raw, image.shape[-1])], dim=1)
         for r in self.resolutions:
             x = self.get_submodule(f"b{r}")(x)
-        return self.b4(x, self.mapping(None, camera))
+        # As in EG3D the blocks may be computed in reduced precision, their end and the camera's mapping are not.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.b4(x.to(camera.dtype), self.mapping(None, camera))

@@ -126,6 +126,17 @@ def test_the_camera_and_both_images_matter():
         assert not torch.allclose(network(*changed), logits)
 
 
+def test_reduced_precision_ends_in_full_precision():
+    network = discriminator().float()
+    image, raw, camera = torch.randn(4, 3, 16, 16), torch.randn(4, 3, 8, 8), torch.randn(4, 25)
+    full = network(image, raw, camera)
+    with torch.autocast("cpu", torch.bfloat16):
+        reduced = network(image, raw, camera)
+    assert reduced.dtype == torch.float32
+    torch.testing.assert_close(reduced, full, atol=0.05 * full.abs().max().item(), rtol=0)
+    assert not torch.equal(reduced, full)
+
+
 def test_activations_are_clamped_with_the_gain():
     layer = ConvLayer(1, 1, 1)
     torch.nn.init.ones_(layer.weight)
