@@ -11,6 +11,7 @@
 #   results/{run}/reenactments/{dataset}/{method}/{protocol}/{frames.tar,index.parquet}
 #   results/{run}/scores/{dataset}/{method}/{protocol}.parquet
 #   results/{run}/tables/table{1..5}.{csv,md,tex}   figures/figure{1,3,4,5,6}.png   health.json   provenance.json   report.html
+#   results/{run}/recipe.{csv,md,png}                    the recipe's ablation: every method against motion and identity
 #   results/reference/…                                  the same tables and figures, seeds pooled, no checkpoints
 # {protocol} is self, cross or multiview; {method} a slug of the configuration, or copy.
 from snakemake.utils import min_version
@@ -29,6 +30,7 @@ include: "workflow/rules/reenact.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/reference.smk"
+include: "workflow/rules/recipe.smk"
 
 
 # Every stage's outputs, not only the last one's: an intermediate that was deleted comes back.
@@ -105,3 +107,8 @@ rule figures:
 rule reference:
     input:
         PLAN.reference(),
+
+
+rule recipe:
+    input:
+        [f"results/{RUN.run}/recipe.{suffix}" for suffix in ("csv", "md", "png")],

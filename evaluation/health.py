@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import SupportsFloat
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from evaluation.metrics.faces import FaceReader
 from evaluation.protocol import TEST, by_clip, cross_pairs, first_samples
 from model.animator import Animator, Source
 from model.checkpoints import load_weights
-from model.data import FrameStore
+from model.data import FrameStore, to_tensor
+from model.fitting import fit
 from model.landmarks import aligned_face, eye_opening, gaze, mouth_opening, standardised
 from model.planedict import PlaneDict
 from preprocessing.cameras import angles
@@ -54,11 +56,11 @@ class Observations:
     lively: set[str] = field(default_factory=set)
     swap: list[tuple[float, float]] = field(default_factory=list)
 
-    def add(self, figure: str, person: str, value: float) -> None:
+    def add(self, figure: str, person: str, value: SupportsFloat) -> None:
         """One observation."""
         self.values[figure][person].append(float(value))
 
-    def trace(self, figure: str, person: str, driver: float, output: float) -> None:
+    def trace(self, figure: str, person: str, driver: SupportsFloat, output: SupportsFloat) -> None:
         """One pair of a quantity at the driver and at the output."""
         self.traces[figure][person].append((float(driver), float(output)))
 
@@ -94,17 +96,28 @@ def code_spread(codes: dict[str, np.ndarray]) -> dict[str, float]:
 class Examiner:
     """Runs the tests of one checkpoint on one dataset's held-out frames and adds to the observations."""
 
-    def __init__(self, animator: Animator, store: FrameStore, seen: Observations) -> None:
-        self.animator, self.store, self.seen = animator, store, seen
+    def __init__(self, animator: Animator, store: FrameStore, seen: Observations, fit_steps: int = 0) -> None:
+        self.animator, self.store, self.seen, self.fit_steps = animator, store, seen, fit_steps
         self.reader = FaceReader()
         self.sources: dict[Frame, Source] = {}
         self.embeddings: dict[Frame, np.ndarray | None] = {}
 
     def source(self, frame: Frame) -> Source:
-        """The encoded source, computed once."""
+        """The encoded source, fitted to its photo where the examiner was told to; computed once."""
         if frame not in self.sources:
-            self.sources[frame] = self.animator.source(self.store.sources([frame]))
+            image = self.store.sources([frame])
+            if self.fit_steps:
+                target, label = to_tensor(self.store.images([frame])), self.store.labels([frame])
+                motion = self.resting([frame])
+                self.sources[frame] = fit(self.animator, image, target, label, motion, self.fit_steps)
+            else:
+                self.sources[frame] = self.animator.source(image)
         return self.sources[frame]
+
+    def resting(self, frames: Sequence[Frame]) -> torch.Tensor:
+        """The motion code of a source's own expression: zero where codes are relative, and the source the reference."""
+        settings = self.animator.model.settings
+        return torch.zeros(len(frames), settings.motion_dim) if settings.relative_codes else self.motion(frames)
 
     def motion(self, frames: Sequence[Frame]) -> torch.Tensor:
         """Motion codes [n, m] of driving frames, relative to their clips' references where the model wants that."""
@@ -182,9 +195,8 @@ class Examiner:
         for at, driver in progress(pairs, "cross pairs"):
             whose, person = (self.store.clips[frame[0]].sample.person for frame in (at, driver))
             source, label = self.source(at), self.store.labels([driver])
-            motion = self.motion([driver])
-            resting = torch.zeros_like(motion) if self.animator.model.settings.relative_codes else self.motion([at])
-            output, still = self.animator.drive(source, torch.cat([motion, resting]), torch.cat([label, label]))
+            motion = torch.cat([self.motion([driver]), self.resting([at])])
+            output, still = self.animator.drive(source, motion, torch.cat([label, label]))
             target = self.store.images([driver])[0]
             self.seen.add("source_nearer", whose, self.is_nearer(output, still, target, driver))
             face = self.reader.read(output)
@@ -219,11 +231,16 @@ class Examiner:
 
 
 def examine(
-    model: PlaneDict, shards: Sequence[Path] | Path, seen: Observations, sources: Collection[str] | None = None
+    model: PlaneDict,
+    shards: Sequence[Path] | Path,
+    seen: Observations,
+    sources: Collection[str] | None = None,
+    fit_steps: int = 0,
 ) -> None:
     """Run all tests of one trained model on the held-out frames of datasets and add to ``seen``.
 
-    ``sources``: only these people are re-enacted (by themselves and by everybody else); None: all.
+    ``sources``: only these people are re-enacted (by themselves and by everybody else); None: all. ``fit_steps``: each
+    source is first fitted to its photo.
     """
     reader = ShardReader(shards)
     test = [s for s in reader.samples if s.split == TEST]
@@ -231,7 +248,7 @@ def examine(
     first = first_samples(reader.samples)
     keys = {s.key for s in test} | {first[s.clip].key for s in test}
     store = FrameStore(reader, [s for s in reader.samples if s.key in keys], model.settings)
-    examiner = Examiner(Animator(model), store, seen)
+    examiner = Examiner(Animator(model), store, seen, fit_steps)
     codes = {}
     for clip, group in progress(sorted(by_clip(test).items()), "clips"):
         start, person = (first[clip].key, 0), group[0].person

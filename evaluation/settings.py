@@ -50,6 +50,9 @@ class EvaluationSettings(Block):
         default="auto",
         description="detectors: those inside the wheels, the paper's, or the paper's where their weights are at hand",
     )
+    fit_steps: int = Field(
+        default=500, ge=0, description="recipe's ablation: steps of fitting a stranger to the photo; 0: not examined"
+    )
     bootstrap_samples: int = Field(default=2000, ge=100, le=100_000, description="resamples behind each 95 % interval")
     figures: FigureSettings = FigureSettings()
     report: ReportSettings = ReportSettings()

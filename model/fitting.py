@@ -8,7 +8,7 @@ and motion stay as trained, so that the fitted person moves as everybody does. T
 import copy
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -69,7 +69,8 @@ def fit(
         output = model.render_pixels(planes, views, pixels, side).features[..., :3].transpose(1, 2)
         wanted = seen.gather(2, pixels[:, None].expand(-1, 3, -1))
         difference = output - wanted
-        loss = ((difference.abs() + 4 * difference.square()).mean((1, 2)) * weight).sum() + DETAIL_WEIGHT * detail.square().mean()
+        errors = (difference.abs() + 4 * difference.square()).mean((1, 2))
+        loss = (errors * weight).sum() + DETAIL_WEIGHT * detail.square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

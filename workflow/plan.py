@@ -112,6 +112,12 @@ class Plan:
         """The contact sheets of a run's datasets."""
         return [f"results/{run}/dataset/{dataset}.png" for dataset in self.settings_.datasets]
 
+    def recipe(self, run: str) -> list[str]:
+        """The measurements of the recipe's ablation: figures and pictures of every method."""
+        return [
+            f"results/{run}/recipe/{slug}.{suffix}" for slug in self.settings_.methods for suffix in ("parquet", "npy")
+        ]
+
     def weights(self, run: str, method: str) -> list[str]:
         """A method's trained weights; the copy of the source has none."""
         return [] if method == COPY else [f"results/{run}/checkpoints/{method}/final.safetensors"]

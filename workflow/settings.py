@@ -136,15 +136,28 @@ def _own_clips(values: dict[str, Any], given: Any) -> dict[str, Any]:
     return values | {"datasets": {name: dataset}, "train_on": [name], "test_on": [name], "run": run}
 
 
+def _more_clips(values: dict[str, Any], given: Any) -> dict[str, Any]:
+    """The configuration with a folder of the user's videos beside its datasets, trained and tested on as well."""
+    alone = _own_clips(values, given)
+    (name,) = alone["train_on"]
+    if name in values.get("datasets", {}):
+        raise InputError(f"more_clips={given} would stand for the dataset '{name}', which is there already.")
+    joined = {key: [*values.get(key, []), name] for key in ("train_on", "test_on")}
+    return values | joined | {"datasets": {**values.get("datasets", {}), **alone["datasets"]}}
+
+
 def load(config: Mapping[str, Any]) -> RunSettings:
     """Check a whole configuration (plain values, as YAML gives them), every method's overrides included.
 
-    The key ``clips`` (``--config clips=DIR``) puts a folder of videos in the place of the datasets.
+    The key ``clips`` (``--config clips=DIR``) puts a folder of videos in the place of the datasets, ``more_clips``
+    beside them.
     Raises :class:`InputError` with one sentence that names the first wrong key or value.
     """
     values = dict(config)
     if "clips" in values:
         values = _own_clips(values, values.pop("clips"))
+    if "more_clips" in values:
+        values = _more_clips(values, values.pop("more_clips"))
     run = validated(RunSettings, values, "configuration")
     for dataset in run.datasets.values():
         if dataset.source.kind == "embedded":

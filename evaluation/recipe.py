@@ -1,0 +1,190 @@
+"""The recipe's ablation: what each ingredient does to motion and identity, for people trained on and for strangers.
+
+``python -m evaluation.recipe measure`` examines one trained variant (figures of docs/training.md, person by person);
+``python -m evaluation.recipe table`` pools variants and seeds into a table with intervals.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from evaluation.canvas import Cell, Grid, Row
+from evaluation.health import Observations, examine
+from evaluation.protocol import TEST, first_samples
+from model.animator import Animator
+from model.checkpoints import load_weights
+from model.data import FrameStore
+from model.planedict import PlaneDict
+from preprocessing.cli import add_common, run_command
+from preprocessing.files import atomic
+from preprocessing.reader import ShardReader
+
+COLUMNS = ("variant", "seed", "people", "person", "figure", "value", "steps", "fitted")
+KNOWN, UNSEEN = "known", "unseen"
+FIGURES = {
+    "psnr_gain_db": "gain over the copy, dB",
+    "mouth_correlation": "mouth, self",
+    "mouth_correlation_cross": "mouth, cross",
+    "eye_correlation": "eyes",
+    "gaze_correlation": "gaze",
+    "yaw_correlation": "yaw",
+    "shuffle_drop_db": "shuffle drop, dB",
+    "source_nearer_embedding": "source nearer, embedding",
+    "recognised": "recognised",
+}
+RESAMPLES = 2000
+
+
+def rows_of(seen: Observations) -> list[tuple[str, str, float]]:
+    """(figure, person, value): a person's mean of each figure, or the person's correlation."""
+    rows = [
+        (figure, person, float(np.mean(values)))
+        for figure, people in seen.values.items()
+        for person, values in people.items()
+    ]
+    return rows + [(figure, person, r) for figure in seen.traces for person, r in seen.correlations(figure).items()]
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Examine one checkpoint on known people and on strangers, and draw its pictures."""
+    torch.set_num_threads(1)
+    model, facts = load_weights(arguments.checkpoint)
+    reader = ShardReader(arguments.shards)
+    trained = {s.person for s in reader.samples if s.split == "train"}
+    tested = {s.person for s in reader.samples if s.split == TEST}
+    table = []
+    for people, group in ((KNOWN, tested & trained), (UNSEEN, tested - trained)):
+        for fitted in (0, arguments.fit) if arguments.fit and people == UNSEEN else (0,):
+            seen = Observations()
+            if group:
+                examine(model, arguments.shards, seen, group, fitted)
+            common = {"variant": facts["method"], "seed": int(facts["seed"]), "people": people}
+            table += [
+                common | {"person": p, "figure": f, "value": v, "steps": int(facts["step"]), "fitted": fitted}
+                for f, p, v in rows_of(seen)
+            ]
+    with atomic(arguments.output) as temporary:
+        pd.DataFrame(table, columns=list(COLUMNS)).to_parquet(temporary, index=False)
+    store = FrameStore(reader, [s for s in reader.samples if s.clip in arguments.clips], model.settings)
+    with atomic(arguments.output.with_suffix(".npy")) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, pictures(model, store))
+
+
+def pictures(model: PlaneDict, store: FrameStore) -> np.ndarray:
+    """Each clip's first frame driven by the others' most open mouths: source, driver, output [pairs, 3, r, r, 3]."""
+    animator, shown = Animator(model), []
+    first = {clip: (sample.key, 0) for clip, sample in first_samples(list(store.clips.samples.values())).items()}
+    for clip, start in first.items():
+        for other in first:
+            if other == clip:
+                continue
+            keys = [key for key, sample in store.clips.samples.items() if sample.clip == other]
+            _, key, index = max((float(o), key, i) for key in keys for i, o in enumerate(store.clips[key].opening))
+            neutral = store.drivers(store.neutral_frames(other, 1))
+            motion = animator.motion(store.drivers([(key, index)]), neutral)
+            output = animator.drive(animator.source(store.sources([start])), motion, store.labels([(key, index)]))
+            shown.append(np.concatenate([store.images([start, (key, index)]), output]))
+    return np.stack(shown) if shown else np.zeros((0, 3, store.side, store.side, 3), np.uint8)
+
+
+def interval(values: pd.DataFrame, seed: int = 0) -> tuple[float, float, float]:
+    """Mean over people and seeds and its 95 % interval, people and seeds both resampled."""
+    grid = values.pivot_table(index="seed", columns="person", values="value").to_numpy()
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(RESAMPLES):
+        seeds, people = (rng.integers(0, n, n) for n in grid.shape)
+        means.append(np.nanmean(grid[np.ix_(seeds, people)]))
+    low, high = np.nanpercentile(means, [2.5, 97.5])
+    return float(np.nanmean(grid)), float(low), float(high)
+
+
+def pooled(table: pd.DataFrame) -> pd.DataFrame:
+    """One line per variant, people, fit and figure: value, interval, seeds and people that made it."""
+    lines = []
+    keys = ["variant", "people", "fitted", "figure"]
+    for key, group in table.groupby(keys, sort=False):
+        mean, low, high = interval(group)
+        counts = {"steps": int(group["steps"].max()), "seeds": group["seed"].nunique(), "n": group["person"].nunique()}
+        lines.append(dict(zip(keys, key, strict=True)) | {"value": mean, "low": low, "high": high} | counts)
+    return pd.DataFrame(lines)
+
+
+def markdown(lines: pd.DataFrame, names: dict[str, str]) -> str:
+    """Known people and strangers each as a Markdown table: a line per variant, a column per figure."""
+    parts = []
+    for people, title in ((KNOWN, "People trained on, held-out frames"), (UNSEEN, "People never seen")):
+        part = lines[lines["people"] == people]
+        if part.empty:
+            continue
+        figures = [f for f in FIGURES if f in set(part["figure"])]
+        counted = part.drop_duplicates(["variant", "fitted"])
+        parts += [f"**{title}** ({part['n'].max()} people, {part['seeds'].max()} seeds)\n"]
+        parts += ["| variant | steps | " + " | ".join(FIGURES[f] for f in figures) + " |"]
+        parts += ["|---|---:|" + "---|" * len(figures)]
+        order = sorted(counted.itertuples(), key=lambda row: (list(names).index(row.variant), row.fitted))
+        for row in order:
+            own = part[(part["variant"] == row.variant) & (part["fitted"] == row.fitted)].set_index("figure")
+            cells = [cell(own.loc[f]) if f in own.index else "–" for f in figures]
+            name = names[row.variant] + (f", source fitted in {row.fitted} steps" if row.fitted else "")
+            parts += [f"| {name} | {row.steps:,} | " + " | ".join(cells) + " |"]
+        parts += [""]
+    return "\n".join(parts)
+
+
+def cell(line: pd.Series) -> str:
+    """``value [low, high]``."""
+    return f"{line['value']:.2f} [{line['low']:.2f}, {line['high']:.2f}]"
+
+
+def contact_sheet(shown: Sequence[tuple[str, np.ndarray]], path: Path, credit: str) -> None:
+    """Sources and drivers once, then every variant's outputs under them."""
+    pairs = len(shown[0][1])
+    rows = [Row([Cell(shown[0][1][i, k]) for i in range(pairs)], label) for k, label in enumerate(("source", "driver"))]
+    rows += [Row([Cell(images[i, 2]) for i in range(pairs)], name) for name, images in shown]
+    with atomic(path) as temporary:
+        Grid([""] * pairs, rows, caption=credit).draw(144).save(temporary, "PNG")
+
+
+def table(arguments: argparse.Namespace) -> None:
+    """Pool all measurements: CSV, Markdown, and the pictures of the first seed."""
+    names: dict[str, str] = json.loads(arguments.methods)["main"]
+    lines = pooled(pd.concat([pd.read_parquet(path) for path in arguments.measured]))
+    with atomic(arguments.output) as temporary:
+        lines.round(4).to_csv(temporary, index=False)
+    with atomic(arguments.output.with_suffix(".md")) as temporary:
+        temporary.write_text(markdown(lines, names), encoding="utf-8")
+    shown = [(name, np.load(arguments.pictures / f"{slug}.npy")) for slug, name in names.items()]
+    contact_sheet(shown, arguments.output.with_suffix(".png"), arguments.credit)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="python -m evaluation.recipe", description=__doc__)
+    commands = p.add_subparsers(required=True)
+    one = commands.add_parser("measure", help="examine one trained variant")
+    one.add_argument("--shards", type=Path, nargs="+", required=True, metavar="DIR", help="shards of all datasets")
+    one.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="final.safetensors")
+    one.add_argument("--fit", type=int, default=0, metavar="STEPS", help="also examine strangers fitted to their photo")
+    one.add_argument("--clips", nargs="*", default=[], help="clips whose pictures are drawn")
+    one.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="figures; pictures beside, as .npy")
+    one.set_defaults(main=measure)
+    every = commands.add_parser("table", help="pool variants and seeds")
+    every.add_argument("--measured", type=Path, nargs="+", required=True, metavar="PARQUET")
+    every.add_argument("--pictures", type=Path, required=True, metavar="DIR", help="the measurements of one seed")
+    every.add_argument("--methods", required=True, metavar="JSON", help="main: slug → name, in the table's order")
+    every.add_argument("--credit", default="", help="ends the pictures' caption")
+    every.add_argument("--output", type=Path, required=True, metavar="CSV", help="table; .md and .png beside")
+    every.set_defaults(main=table)
+    for command in (one, every):
+        add_common(command, settings=False)
+    return p
+
+
+if __name__ == "__main__":
+    run_command(lambda arguments: arguments.main(arguments), parser())
