@@ -79,7 +79,7 @@ def spread(codes: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
 
 def align_output(image: Float[Tensor, "b 3 r r"], batch: Batch, side: int) -> Float[Tensor, "b 1 s s"]:
     """The output's face in the aligned grey view. It shares the driver's camera, so the driver's landmarks align it."""
-    axis = (torch.arange(side, dtype=torch.float64, device=image.device) + 0.5) / side
+    axis = (torch.arange(side, dtype=batch.alignments.dtype, device=image.device) + 0.5) / side
     view = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).reshape(-1, 2)
     matrix, offset = batch.alignments[:, :, :2], batch.alignments[:, None, :, 2]
     grid = torch.linalg.solve(matrix, (view - offset).transpose(1, 2)).transpose(1, 2)

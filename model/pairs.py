@@ -4,9 +4,9 @@ A batch is a pure function of (seed, step, part): a resumed run continues with t
 sampler state, and two devices see what one device would see that accumulates two parts.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from model.data import FrameStore, to_tensor
 from model.settings import TrainingSettings
 from preprocessing.cameras import flip_camera
 
+T = TypeVar("T")
 CROSS_EVERY = 3
 """Self and cross pairs alternate 2 : 1 (paper, "Training")."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """One training step's pairs: S sources, each with D drivers (rows source-major, S·D in all).
 
     ``neutrals`` and ``source_neutrals`` are neutral frames of the driver's and of the source's clip, for models with
@@ -45,8 +45,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch with its tensors on ``device``."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
-        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
+        moved = {k: v.to(device, non_blocking=True) for k, v in self._asdict().items() if isinstance(v, Tensor)}
+        return self._replace(**moved)
 
 
 def mirrored(batch: Batch, sources: Bool[np.ndarray, "s"]) -> Batch:
@@ -62,8 +62,7 @@ def mirrored(batch: Batch, sources: Bool[np.ndarray, "s"]) -> Batch:
     across = torch.stack([a[:, 0, 0], -a[:, 0, 1], 1 - a[:, 0, 0] - a[:, 0, 2]], dim=1)
     down = torch.stack([-a[:, 1, 0], a[:, 1, 1], a[:, 1, 0] + a[:, 1, 2]], dim=1)
     labels = torch.from_numpy(flip_camera(batch.labels.numpy()))
-    return replace(
-        batch,
+    return batch._replace(
         sources=flip(batch.sources, rows),
         drivers=flip(batch.drivers),
         neutrals=None if batch.neutrals is None else flip(batch.neutrals),
@@ -159,22 +158,27 @@ class PairSampler:
         return frames[int(np.argmin(np.abs(openings - rng.uniform(low, high))))]
 
 
-class _Parts(Dataset[Batch]):
-    """The batches of one device: index = step · accumulate + micro-batch."""
+class _Indexed(Dataset[T]):
+    """``make(index)`` as a dataset."""
 
-    def __init__(self, sampler: PairSampler, rank: int, devices: int) -> None:
-        self.sampler, self.rank, self.devices = sampler, rank, devices
+    def __init__(self, make: Callable[[int], T]) -> None:
+        self.make = make
 
-    def __len__(self) -> int:
-        return self.sampler.settings.iterations * self.sampler.settings.accumulate
+    def __getitem__(self, index: int) -> T:
+        return self.make(index)
 
-    def __getitem__(self, index: int) -> Batch:
-        step, micro = divmod(index, self.sampler.settings.accumulate)
-        return self.sampler.batch(step, micro * self.devices + self.rank)
+
+def ahead(make: Callable[[int], T], order: range, workers: int) -> Iterator[T]:
+    """``make(i)`` for each i of ``order``, made ahead of time by ``workers`` processes (0: when asked for)."""
+    return iter(DataLoader(_Indexed(make), batch_size=None, sampler=order, num_workers=workers))
 
 
 def batches(sampler: PairSampler, start: int, rank: int = 0, devices: int = 1) -> Iterator[Batch]:
-    """The batches of one device from step ``start`` on, ``accumulate`` of them a step, read ahead by workers."""
-    parts = _Parts(sampler, rank, devices)
-    order = range(start * sampler.settings.accumulate, len(parts))
-    return iter(DataLoader(parts, batch_size=None, sampler=order, num_workers=sampler.settings.workers))
+    """The batches of one device from step ``start`` on, ``accumulate`` of them a step."""
+    s = sampler.settings
+
+    def make(index: int) -> Batch:
+        step, micro = divmod(index, s.accumulate)
+        return sampler.batch(step, micro * devices + rank)
+
+    return ahead(make, range(start * s.accumulate, s.iterations * s.accumulate), s.workers)

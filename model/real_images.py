@@ -5,6 +5,8 @@ convention. What it does not list is not used. Images with an alpha channel are 
 of what the model is trained on: real images that keep theirs are told apart by it alone.
 """
 
+import argparse
+import hashlib
 import io
 import json
 import math
@@ -20,8 +22,10 @@ from PIL import Image
 from torch import Tensor, from_numpy
 
 from model.data import resized, to_tensor
+from model.settings import TrainingSettings
 from preprocessing.cameras import flip_camera
-from preprocessing.cli import InputError, progress
+from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
+from preprocessing.files import write_json
 
 LABELS = "dataset.json"
 # What PIL raises for files that are missing, no images, damaged or too large ...
@@ -137,3 +141,25 @@ class RealImages:
         if os.getpid() not in self._archives:
             self._archives = {os.getpid(): zipfile.ZipFile(self.path)}
         return self._archives[os.getpid()].open(name)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Check the real images of an adversarial fine-tune, and record what they are."""
+    settings = load_settings(arguments.settings, TrainingSettings, "training").adversarial
+    if settings is None:
+        raise InputError("training: 'adversarial' is not set, so there are no real images to check.")
+    images = RealImages(settings.real, 256)
+    digest = hashlib.sha256(images.labels.tobytes() + "\n".join(images.names).encode()).hexdigest()
+    write_json(arguments.output, {"images": len(images), "labels_sha256": digest})
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="python -m model.real_images", description=__doc__)
+    p.add_argument("--output", type=Path, required=True, metavar="JSON", help="number and hash of names and labels")
+    add_common(p)
+    return p
+
+
+if __name__ == "__main__":
+    run_command(main, parser())

@@ -170,6 +170,20 @@ class ReleasedLosses(Block):
         return self
 
 
+class AdversarialSettings(Block):
+    """The fine-tune that follows the training: a dual discriminator against real images (docs/training.md)."""
+
+    iterations: int = Field(100_000, ge=1, description="optimiser steps, from the trained model on")
+    weight: float = Field(0.1, gt=0, description="weight of the generator's adversarial loss beside the others")
+    learning_rate: float = Field(2.5e-5, gt=0, description="Adam, all of the model")
+    real: Path = Field(description="folder or zip of real images with EG3D's dataset.json, background matted")
+    discriminator: Path | None = Field(None, description="EG3D's public network pickle to start the discriminator from")
+    discriminator_rate: float = Field(0.002, gt=0, description="Adam, discriminator")
+    r1_gamma: float = Field(1.0, ge=0, description="weight of R1")
+    channel_base: int = Field(32768, ge=16, description="discriminator's channels at resolution r are channel_base / r")
+    channel_max: int = Field(512, ge=4, description="upper bound of the discriminator's channels")
+
+
 class TrainingSettings(Block):
     """How one model is trained: the paper's text by default; ``recipe: robust`` is what works (docs/training.md)."""
 
@@ -209,6 +223,7 @@ class TrainingSettings(Block):
     )
     dis_ramp: float = Field(0.1, gt=0, le=1, description="share of the training over which those losses grow")
     released: ReleasedLosses | None = Field(None, description="the authors' code's losses, in place of all others")
+    adversarial: AdversarialSettings | None = Field(None, description="fine-tune afterwards; null: none")
     weight_cycle: float = Field(
         0.0,
         ge=0,
@@ -232,6 +247,16 @@ class TrainingSettings(Block):
         "32-true", description="of the networks; rays, renderer and dictionary stay in float32"
     )
     compile: bool = Field(False, description="compile the networks with torch.compile (pays in long runs)")
+
+    def stage(self, finetune: bool) -> "TrainingSettings":
+        """The settings of one of the two stages: the training, or the adversarial fine-tune that starts from it."""
+        if not finetune:
+            return self.model_copy(update={"adversarial": None})
+        if self.adversarial is None:
+            raise ValueError("there is no fine-tune without adversarial settings")
+        rate = self.adversarial.learning_rate
+        rates = {"learning_rate": rate, "plane_learning_rate": rate, "final_decay": 0.0}
+        return self.model_copy(update={**rates, "iterations": self.adversarial.iterations, "dis_start": 0.0})
 
     @property
     def uses_cross(self) -> bool:

@@ -1,4 +1,7 @@
-"""Train one model: ``python -m model.train``. Resumes from its last checkpoint; the same seed gives the same run."""
+"""Train one model: ``python -m model.train``. Resumes from its last checkpoint; the same seed gives the same run.
+
+With ``--start`` it fine-tunes a trained model adversarially. Several GPUs: ``training.devices``, or torchrun.
+"""
 
 import argparse
 import hashlib
@@ -8,12 +11,14 @@ from pathlib import Path
 
 import torch
 
-from model.checkpoints import save_weights
+from model.card import write_card
+from model.checkpoints import load_weights, save_weights
 from model.data import open_store
 from model.pairs import PairSampler
+from model.planedict import PlaneDict
 from model.settings import ModelSettings, TrainingSettings
 from model.trainer import Trainer, launch, train
-from preprocessing.cli import add_common, load_settings, run_command
+from preprocessing.cli import InputError, add_common, load_settings, run_command
 
 log = logging.getLogger("train")
 
@@ -30,10 +35,22 @@ def origin(shards: Sequence[Path], model: ModelSettings, settings: TrainingSetti
     return digest.hexdigest()
 
 
+def load_start(path: Path, settings: ModelSettings) -> PlaneDict:
+    """The trained model that a fine-tune starts from; it must be of the same settings."""
+    model, _ = load_weights(path)
+    if model.settings != settings:
+        raise InputError(f"{path} holds a model of other settings than the one to fine-tune.")
+    return model
+
+
 def main(arguments: argparse.Namespace) -> None:
     """Train and export the averaged weights to ``final.safetensors``."""
     model = load_settings(arguments.model, ModelSettings, "model")
     settings = load_settings(arguments.settings, TrainingSettings, "training")
+    if arguments.start is not None and settings.adversarial is None:
+        raise InputError("training: --start is where an adversarial fine-tune begins, and 'adversarial' is not set.")
+    settings = settings.stage(finetune=arguments.start is not None)
+    start = load_start(arguments.start, model) if arguments.start is not None else None
     torch.set_num_threads(settings.threads)
     store = open_store(arguments.shards, "train", model, cached=settings.cache_frames)
     sampler = PairSampler(store, settings, arguments.seed)
@@ -43,7 +60,7 @@ def main(arguments: argparse.Namespace) -> None:
     log.info("%d samples of %d people", len(store.clips), len(sampler.people))
     fabric = launch(settings)
     belongs = origin(arguments.shards, model, settings, arguments.seed)
-    trainer = Trainer(fabric, model, settings, sampler, arguments.seed, belongs)
+    trainer = Trainer(fabric, model, settings, sampler, arguments.seed, belongs, start)
     train(trainer, arguments.output, arguments.curves, arguments.method, arguments.tensorboard)
     if not fabric.is_global_zero:
         return
@@ -56,6 +73,7 @@ def main(arguments: argparse.Namespace) -> None:
         "people": str(len(sampler.people)),
     }
     save_weights(arguments.output / "final.safetensors", trainer.ema, facts)
+    write_card(arguments.output / "card.md", model, facts)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="where checkpoints and final.safetensors go"
     )
+    p.add_argument("--start", type=Path, metavar="FILE", help="trained weights: run the adversarial fine-tune of them")
     p.add_argument(
         "--curves", type=Path, required=True, metavar="PARQUET", help="training curves; a PNG is drawn beside"
     )

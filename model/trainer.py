@@ -4,7 +4,7 @@ import copy
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.tensorboard import SummaryWriter
 
+from model.adversary import Adversary
 from model.checkpoints import forget_states, latest_state, save_state
 from model.objective import Objective
 from model.pairs import Batch, PairSampler, batches
 from model.planedict import PlaneDict
+from model.real_images import RealBatch
 from model.released import ReleasedObjective
 from model.settings import ModelSettings, TrainingSettings
 from model.training_curves import write_curves
@@ -47,6 +49,13 @@ def launch(settings: TrainingSettings) -> Fabric:
     return fabric
 
 
+class Stream(NamedTuple):
+    """What one device trains on: pairs, and real images where there is an adversary."""
+
+    pairs: Iterator[Batch]
+    real: Iterator[RealBatch] | None
+
+
 def objective(model: PlaneDict, settings: TrainingSettings) -> Objective:
     """The losses the settings name: the paper's with what the recipe adds, or the authors' code's."""
     return ReleasedObjective(model, settings) if settings.released is not None else Objective(model, settings)
@@ -63,10 +72,13 @@ class Trainer:
         sampler: PairSampler,
         seed: int,
         origin: str = "",
+        start: PlaneDict | None = None,
     ) -> None:
         torch.manual_seed(seed)
         self.fabric, self.settings, self.sampler, self.seed, self.origin = fabric, settings, sampler, seed, origin
         self.model = PlaneDict(model)
+        if start is not None:
+            self.model.load_state_dict(start.state_dict())
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False).to(fabric.device)
         plane_parameters = [self.model.canonical]
         if model.motion == "dictionary":
@@ -83,6 +95,7 @@ class Trainer:
                     getattr(self.model, part).compile()
         optimizer = torch.optim.Adam(groups, betas=settings.adam_betas, fused=True)
         self.objective, self.optimizer = fabric.setup(objective(self.model, settings), optimizer)
+        self.adversary = Adversary(fabric, model, settings.adversarial, seed) if settings.adversarial else None
         self.rates = [settings.learning_rate, settings.plane_learning_rate]
         self.step = 0
         self.rows: list[dict[str, Any]] = []
@@ -96,6 +109,7 @@ class Trainer:
             "step": self.step,
             "rows": self.rows,
             "origin": self.origin,
+            "adversary": self.adversary.state() if self.adversary else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -104,37 +118,45 @@ class Trainer:
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.rows = state["step"], state["rows"]
+        if self.adversary:
+            self.adversary.restore(state["adversary"])
 
     @property
     def done(self) -> float:
         """Share of the training that is done, 0–1."""
         return self.step / max(1, self.settings.iterations)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Stream:
         """This device's batches from the present step on."""
-        return batches(self.sampler, self.step, self.fabric.global_rank, self.fabric.world_size)
-
-    def train_step(self, stream: Iterator[Batch]) -> dict[str, torch.Tensor]:
-        """One optimiser step on the next batches of ``stream``; returns the step's figures, of this device."""
         s = self.settings
+        pairs = batches(self.sampler, self.step, self.fabric.global_rank, self.fabric.world_size)
+        if self.adversary is None:
+            return Stream(pairs, None)
+        return Stream(pairs, self.adversary.batches(self.step, s.iterations, s.sources * s.drivers, s.workers))
+
+    def train_step(self, stream: Stream) -> dict[str, torch.Tensor]:
+        """One optimiser step on the next batches of ``stream``; returns the step's figures, of this device."""
+        s, critic = self.settings, self.adversary.critic if self.adversary else None
         decay = min(1.0, (1 - self.done) / s.final_decay) if s.final_decay else 1.0
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * decay
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         for micro in range(s.accumulate):
-            batch = next(stream).to(self.fabric.device)
+            batch = next(stream.pairs).to(self.fabric.device)
             self.reseed(micro)
             with self.fabric.no_backward_sync(self.objective, enabled=micro < s.accumulate - 1):
-                result = self.objective(batch, self.ema)
+                result = self.objective(batch, self.ema, critic)
                 self.check(result.loss, batch)
                 self.fabric.backward(result.loss / s.accumulate)
         self.optimizer.step()
+        figures: dict[str, torch.Tensor] = result.figures
+        if self.adversary is not None and stream.real is not None:
+            figures |= self.adversary.train_step(self.step, result.output, batch.labels, next(stream.real))
         self.step += 1
         if self.model.settings.motion == "dictionary":
             self.model.dictionary.retract()
         self.average()
-        figures: dict[str, torch.Tensor] = result.figures
         return figures
 
     def reseed(self, micro: int) -> None:

@@ -4,6 +4,7 @@ Only the number of shards is known while planning, never the clips, so that 100,
 """
 
 import json
+import re
 import shlex
 from collections.abc import Iterable
 from itertools import product
@@ -47,6 +48,22 @@ class Plan:
             block = block[part] if isinstance(block, dict) else getattr(block, part)
         assert isinstance(block, BaseModel)
         return as_json(block, only)
+
+    @staticmethod
+    def one_of(slugs: Iterable[str]) -> str:
+        """A pattern that matches these slugs and nothing else; of none, nothing at all."""
+        return "|".join(map(re.escape, slugs)) or "(?!)"
+
+    @property
+    def finetuned(self) -> list[str]:
+        """The methods that are fine-tuned adversarially after their training."""
+        run = self.settings_
+        return [slug for slug in run.trained if run.training_of(slug).adversarial is not None]
+
+    @property
+    def trained_at_once(self) -> list[str]:
+        """The methods that are trained in one step."""
+        return [slug for slug in self.settings_.trained if slug not in self.finetuned]
 
     def names(self) -> str:
         """The methods of Tables 1 to 4 and of Table 5, each slug → name, as JSON."""

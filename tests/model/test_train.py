@@ -1,18 +1,24 @@
+import copy
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 
-from model.checkpoints import latest_state, load_weights, save_state
+from model.checkpoints import latest_state, load_weights, save_state, save_weights
 from model.data import EYES, MOUTH, open_store
 from model.losses import disentanglement_loss, reconstruction_loss
 from model.objective import grown, sample_pixels, spread
 from model.pairs import PairSampler
+from model.planedict import PlaneDict
 from model.settings import ModelSettings, TrainingSettings
 from model.train import main, parser
 from model.trainer import NonFiniteLoss, Trainer, launch, train
+from preprocessing.cameras import from_pose, intrinsics
+from preprocessing.cameras import label as label_of
 from preprocessing.cli import InputError
 
 MODEL = {
@@ -140,6 +146,103 @@ def test_command_writes_weights_curves_and_picture(synthetic_shards, tmp_path):
     assert list(curves.columns) == ["step", "metric", "value"]
     assert {"loss", "l1", "mask_rmse", "motion_spread"} <= set(curves["metric"])
     assert (tmp_path / "m.png").stat().st_size > 1000
+
+
+@pytest.fixture(scope="module")
+def real_images(tmp_path_factory):
+    """Four images with EG3D's dataset.json."""
+    folder = tmp_path_factory.mktemp("real")
+    rng = np.random.default_rng(0)
+    label = label_of(from_pose(np.diag([1.0, -1.0, -1.0]), np.array([0, 0, 2.7])), intrinsics())
+    for i in range(4):
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    labels = {"labels": [[f"{i}.png", label.tolist()] for i in range(4)]}
+    (folder / "dataset.json").write_text(json.dumps(labels))
+    return folder
+
+
+SUPER = MODEL | {"superresolution": True, "neural_rendering_resolution": 16, "superresolution_channels": [8, 4]}
+
+
+def fine_tune(real):
+    adversarial = {"iterations": 4, "real": str(real), "channel_base": 64, "channel_max": 8, "learning_rate": 1e-3}
+    return WHOLE | {"checkpoint_every": 1, "adversarial": adversarial}
+
+
+def test_fine_tune_moves_the_discriminator_and_resumes_bit_for_bit(synthetic_shards, real_images):
+    settings = TrainingSettings(**fine_tune(real_images)).stage(finetune=True).model_dump(mode="json")
+    whole = trainer(synthetic_shards, SUPER, settings)
+    before = weights(whole.adversary.discriminator)
+    figures = steps(whole, 2)
+    assert {"adversarial", "discriminator", "real_logit", "fake_logit"} <= set(figures[1]) and "r1" in figures[0]
+    assert "r1" not in figures[1], "R1 is lazy"
+    state = copy.deepcopy(whole.state())
+    steps(whole, 2)
+    after = whole.adversary.discriminator.state_dict()
+    assert all(not torch.equal(value, before[name]) for name, value in after.items() if name.endswith("weight"))
+    second = trainer(synthetic_shards, SUPER, settings)
+    second.restore(state)
+    steps(second, 2)
+    for ours, theirs in ((whole.ema, second.ema), (whole.adversary.discriminator, second.adversary.discriminator)):
+        assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in ours.state_dict().items())
+
+
+def test_two_stages_by_command(synthetic_shards, real_images, tmp_path):
+    def run(folder, *more):
+        arguments = ["--shards", str(synthetic_shards), "--method", "m", "--output", str(folder)]
+        arguments += ["--curves", str(folder / "m.parquet"), "--model", json.dumps(SUPER)]
+        main(parser().parse_args([*arguments, "--settings", json.dumps(fine_tune(real_images)), *more]))
+
+    run(tmp_path / "first", "--tensorboard", str(tmp_path / "events"))
+    start = tmp_path / "first/final.safetensors"
+    run(tmp_path / "second", "--start", str(start))
+    assert load_weights(start)[1]["step"] == "6" and list((tmp_path / "events").iterdir())
+    model, facts = load_weights(tmp_path / "second/final.safetensors")
+    assert facts["step"] == "4"
+    assert "adversarial" in set(pd.read_parquet(tmp_path / "second/m.parquet")["metric"])
+    assert not torch.equal(model.canonical, load_weights(start)[0].canonical)
+    assert "Responsible use" in (tmp_path / "second/card.md").read_text()
+
+
+def test_a_fine_tune_starts_from_a_model_of_its_own_settings(synthetic_shards, real_images, tmp_path):
+    save_weights(tmp_path / "other.safetensors", PlaneDict(ModelSettings(**MODEL)), {})
+    arguments = ["--shards", str(synthetic_shards), "--method", "m", "--output", str(tmp_path), "--curves", "m.parquet"]
+    arguments += ["--start", str(tmp_path / "other.safetensors"), "--model", json.dumps(SUPER), "--settings"]
+    for settings, words in ((fine_tune(real_images), "other settings"), (WHOLE, "'adversarial' is not set")):
+        with pytest.raises(InputError, match=words):
+            main(parser().parse_args([*arguments, json.dumps(settings)]))
+
+
+def test_a_step_of_two_parts_takes_the_mean_of_their_gradients(synthetic_shards):
+    plain = WHOLE | {"weight_dis": 0.0}
+    run = trainer(synthetic_shards, MODEL, plain | {"accumulate": 2})
+    parts = [run.sampler.batch(0, part) for part in (0, 1)]
+    gradients = []
+    for micro, part in enumerate(parts):
+        run.model.train()
+        run.reseed(micro)
+        run.objective(part, run.ema).loss.backward()
+        gradients.append(run.model.canonical.grad.clone())
+        run.model.zero_grad()
+    seen = []
+    run.model.canonical.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.clone()))
+    steps(run, 1)
+    torch.testing.assert_close(seen[-1], (gradients[0] + gradients[1]) / 2, atol=1e-6, rtol=1e-4)
+
+
+def test_half_precision_changes_little(synthetic_shards):
+    half, full = (
+        steps(trainer(synthetic_shards, MODEL, WHOLE | {"precision": p}), 2)[1] for p in ("bf16-mixed", "32-true")
+    )
+    assert half["loss"].dtype == torch.float32 and not torch.equal(half["loss"], full["loss"])
+    assert half["l1"].item() == pytest.approx(full["l1"].item(), rel=0.05)
+
+
+def test_compile_is_for_the_networks(synthetic_shards, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
+    steps(trainer(synthetic_shards, SUPER, WHOLE | {"compile": True}), 1)
+    assert compiled == ["ResNet10", "PlaneGenerator", "PlaneGenerator", "SuperResolution"]
 
 
 def test_untrained_weights_are_written_when_no_clip_survived(synthetic_shards, tmp_path):
