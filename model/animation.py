@@ -14,7 +14,9 @@ from torch.nn import functional as F
 from model.animator import BATCH, Animator
 from model.cameras import relative_camera, split_label, view_labels
 from model.data import FrameStore, resized, to_images, to_tensor
+from model.fitting import fit
 from model.planedict import Output
+from preprocessing.cli import InputError
 from preprocessing.prepare import Photo
 
 ORBIT = 0.4
@@ -117,7 +119,13 @@ class Animation:
     """The output frames of one photo, driven by the one video in ``store``. The source's work is done once, here."""
 
     def __init__(
-        self, animator: Animator, photo: Photo, store: FrameStore, times: Float[np.ndarray, "frames"], view: View
+        self,
+        animator: Animator,
+        photo: Photo,
+        store: FrameStore,
+        times: Float[np.ndarray, "frames"],
+        view: View,
+        fit_steps: int = 0,
     ) -> None:
         self.animator, self.store, self.view = animator, store, view
         self.timeline = Timeline.of(store, times)
@@ -125,7 +133,16 @@ class Animation:
         self.device = next(animator.model.parameters()).device
         settings = animator.model.settings
         seen = resized(photo.on_black[None], settings.resolution)
-        self.source = animator.source(to_tensor(resized(seen, settings.encoder.resolution)).to(self.device))
+        image = to_tensor(resized(seen, settings.encoder.resolution)).to(self.device)
+        if fit_steps:
+            still = torch.zeros(1, settings.motion_dim, device=self.device)
+            motion = still if settings.relative_codes else animator.source(image).motion
+            if motion is None:
+                raise InputError("--fit needs a model with relative motion codes, or whose E gives both codes.")
+            target = to_tensor(seen).to(self.device)
+            self.source = fit(animator, image, target, self.camera.to(self.device), motion, fit_steps)
+        else:
+            self.source = animator.source(image)
         self.neutral = store.neutral_frames(next(iter(store.clips.values())).sample.clip, 1)
 
     def __len__(self) -> int:

@@ -32,6 +32,8 @@ def check(arguments: argparse.Namespace) -> None:
         moving = "--orbit" if arguments.orbit else "--grid"
         if arguments.yaw is not None or arguments.pitch is not None:
             raise InputError(f"{moving} chooses the views by itself: leave --yaw and --pitch out.")
+    if arguments.fit < 0:
+        raise InputError(f"--fit {arguments.fit} is not a number of steps.")
     inputs = {"--checkpoint": arguments.checkpoint, "--source": arguments.source, "--driving": arguments.driving}
     for path in inputs.values():
         if not path.is_file():
@@ -90,6 +92,7 @@ def tags(arguments: argparse.Namespace, facts: dict[str, str], view: "View") -> 
         **named,
         "view": view.kind,
         "angles": view.angles if view.kind == "chosen" else None,
+        "fitted_steps": arguments.fit,
     }
     return {"title": "Synthetic: a photo animated by PlaneDict", "comment": json.dumps(provenance, ensure_ascii=False)}
 
@@ -116,7 +119,8 @@ def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch, began = Path(folder), time.perf_counter()
         store = open_store([prepare_video(arguments.driving, scratch)], None, model.settings)
-        animation = Animation(Animator(model.to(device)), photo, store, frame_times(arguments.driving), view)
+        times = frame_times(arguments.driving)
+        animation = Animation(Animator(model.to(device)), photo, store, times, view, arguments.fit)
         log.info("preparation: %s", rate(sum(c.sample.frames for c in store.clips.values()), "frames", began))
         began, fps = time.perf_counter(), animation.timeline.fps
         with contextlib.ExitStack() as stack:
@@ -173,6 +177,13 @@ def parser() -> argparse.ArgumentParser:
     moving.add_argument("--orbit", action="store_true", help="the camera moves around the face")
     moving.add_argument(
         "--grid", type=grid, nargs="?", const=(3, 5), metavar="RxC", help="R pitches × C yaws in one picture (3x5)"
+    )
+    p.add_argument(
+        "--fit",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="first fit the person's planes to the photo (500 are good); without, one-shot as in the paper",
     )
     p.add_argument("--side-by-side", action="store_true", help="source | driver | output, with captions")
     p.add_argument("--depth", type=Path, metavar="DEPTH.mp4", help="also write the depth as grey, near is bright")

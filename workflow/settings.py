@@ -125,11 +125,11 @@ def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return base
 
 
-def _own_clips(values: dict[str, Any], given: Any) -> dict[str, Any]:
+def _own_clips(values: dict[str, Any], given: Any, key: str = "clips") -> dict[str, Any]:
     """The configuration with a folder of the user's videos in place of its datasets, as a run of its own."""
     folder = "" if given is None else str(given)
     if not folder or not Path(folder).is_dir():
-        raise InputError(f"clips={folder} is not a folder.")
+        raise InputError(f"{key}={folder} is not a folder.")
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(folder).resolve().name).strip("-_") or "clips"
     dataset = {"source": {"kind": "folder", "path": folder}, "shards": 2}
     run = f"{values.get('run', RunSettings.model_fields['run'].default)}-{name}"
@@ -138,7 +138,7 @@ def _own_clips(values: dict[str, Any], given: Any) -> dict[str, Any]:
 
 def _more_clips(values: dict[str, Any], given: Any) -> dict[str, Any]:
     """The configuration with a folder of the user's videos beside its datasets, trained and tested on as well."""
-    alone = _own_clips(values, given)
+    alone = _own_clips(values, given, "more_clips")
     (name,) = alone["train_on"]
     if name in values.get("datasets", {}):
         raise InputError(f"more_clips={given} would stand for the dataset '{name}', which is there already.")

@@ -184,3 +184,14 @@ def test_a_grid_is_rows_by_columns(files, capsys):
     with pytest.raises(SystemExit):
         run(files, "--grid", "3by5")
     assert "not ROWSxCOLUMNS" in capsys.readouterr().err
+
+
+def test_fitting_changes_the_person_and_is_told(files):
+    run(files)
+    plain = (files / "out.mp4").read_bytes()
+    run(files, "--fit", "3")
+    assert (files / "out.mp4").read_bytes() != plain
+    assert json.loads(tags(files / "out.mp4")["comment"])["fitted_steps"] == 3
+    run(files, "--fit", "2", checkpoint="paper.safetensors")
+    with pytest.raises(InputError, match="--fit -1 is not a number of steps"):
+        run(files, "--fit", "-1")

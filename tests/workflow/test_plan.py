@@ -1,6 +1,7 @@
 """The files a run consists of, without Snakemake."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_names_of_the_tables(plan):
     names = json.loads(plan.names())
     assert names["main"] == {"planedict": "PlaneDict"}
     assert next(iter(names["ablation"].values())) == "without PlaneDict" and len(names["ablation"]) == 5
+
+
+def test_only_methods_with_an_adversary_are_trained_in_two_steps(plan):
+    assert plan.finetuned == [] and re.fullmatch(plan.one_of([]), "planedict") is None
+    paper = Plan(read(CONFIGS / "paper.yaml"))
+    assert paper.finetuned == ["planedict"] and "planedict" not in paper.trained_at_once
+    assert re.fullmatch(paper.one_of(paper.trained_at_once), "planedict-5")
 
 
 def test_a_sheet_depends_on_the_folder_only_where_it_is_there(tmp_path):

@@ -17,7 +17,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", ["mini", "demo", "paper", "scale"])
+@pytest.mark.parametrize("name", ["mini", "demo", "paper", "scale", "recipe"])
 def test_kept_configurations_are_valid(name):
     assert read(CONFIGS / f"{name}.yaml").run == name
 
@@ -84,6 +84,17 @@ def test_seeds_of_runs():
             run.seed_of(wrong)
 
 
+def test_more_clips_join_the_datasets(tmp_path):
+    folder = tmp_path / "more"
+    folder.mkdir()
+    run = load(SMALL | {"more_clips": str(folder)})
+    assert run.train_on[-1] == "more" and run.test_on[-1] == "more" and len(run.datasets) == len(SMALL["datasets"]) + 1
+    assert run.run == load(SMALL).run
+    datasets = SMALL["datasets"] | {"more": {"source": {"kind": "embedded"}}}
+    with pytest.raises(InputError, match="is there already"):
+        load(SMALL | {"more_clips": str(folder), "datasets": datasets})
+
+
 def test_own_clips_become_a_run_of_their_own(tmp_path):
     folder = tmp_path / "my clips (2)"
     folder.mkdir()
@@ -111,6 +122,7 @@ def test_own_clips_become_a_run_of_their_own(tmp_path):
         ({"ablation": {"planedict": {"name": "A"}}}, "configuration: 'planedict' is both in methods and in ablation."),
         ({"clips": "no/such/folder"}, "clips=no/such/folder is not a folder."),
         ({"clips": None}, "clips= is not a folder."),
+        ({"more_clips": "no/such"}, "more_clips=no/such is not a folder."),
         ({"methods": {}}, "configuration: methods: dictionary should have at least 1 item"),
         ({"train_on": ["embedded", "embedded"]}, "configuration: train_on names a dataset twice."),
         ({"run": "reference"}, "configuration: the run's name 'reference' is kept for the pooled results."),
