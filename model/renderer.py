@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from model import kernels
 from model.decoder import TriplaneDecoder
+from model.kernels import rendering
+from model.kernels.compiling import arrays, compilable
 
 PLANE_AXES = {"yz": ((0, 1), (0, 2), (2, 1)), "eg3d": ((0, 1), (0, 2), (2, 0))}
 """World axes that become (u, v) of each plane; u is the width. EG3D's third plane repeats (z, x), a known bug."""
@@ -85,15 +86,9 @@ def render_rays(
 
 
 def _can_compile(planes: Tensor, decoder: TriplaneDecoder, origins: Tensor, directions: Tensor) -> bool:
-    """Whether the kernels take this: float32 on a CPU, no view directions, rays without gradients, no tracing."""
-    tensors = (planes, origins, directions)
-    return (
-        all(type(x) in (Tensor, torch.nn.Parameter) and x.device.type == "cpu" for x in tensors)
-        and all(x.dtype == torch.float32 for x in tensors)
-        and not decoder.direction_channels
-        and not (torch.is_grad_enabled() and (origins.requires_grad or directions.requires_grad))
-        and not torch.compiler.is_compiling()
-    )
+    """Whether the kernels take this: no view directions, no gradients of the rays."""
+    moving = torch.is_grad_enabled() and (origins.requires_grad or directions.requires_grad)
+    return compilable(planes, origins, directions) and not decoder.direction_channels and not moving
 
 
 def _render_compiled(
@@ -116,7 +111,7 @@ def _render_compiled(
 
 
 class _Compiled(torch.autograd.Function):
-    """:mod:`model.kernels`: features, depth (not clamped) and opacity of rays, and the depths of their samples."""
+    """:mod:`model.kernels.rendering`: features, depth (not clamped), opacity of rays, and the depths of samples."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, shape: torch.Size, config: RenderConfig, *tensors: Tensor) -> Any:
@@ -127,13 +122,13 @@ class _Compiled(torch.autograd.Function):
         batch, rays, coarse = depths.shape
         sizes = (len(layers[-1]) - 1,), (), (), (coarse + draws.shape[2],)
         written = tuple(origins.new_empty(batch, rays, *size) for size in sizes)
-        kernels.forward(
-            *_arrays(table),
+        rendering.forward(
+            *arrays(table),
             ctx.grid,
-            _arrays(*layers),
-            _arrays(origins, directions, depths),
-            *_arrays(draws),
-            _arrays(*written),
+            arrays(*layers),
+            arrays(origins, directions, depths),
+            *arrays(draws),
+            arrays(*written),
         )
         ctx.save_for_backward(table, *layers, origins, directions, written[3])
         ctx.mark_non_differentiable(written[3])
@@ -144,19 +139,15 @@ class _Compiled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         table, *layers, origins, directions, depths = ctx.saved_tensors
         totals = [torch.zeros_like(x) for x in (table, *layers)]
-        kernels.backward(
-            *_arrays(table),
+        rendering.backward(
+            *arrays(table),
             ctx.grid,
-            _arrays(*layers),
-            _arrays(origins, directions, depths),
-            _arrays(*(g.contiguous() for g in gradients[:3])),
-            _arrays(*totals),
+            arrays(*layers),
+            arrays(origins, directions, depths),
+            arrays(*(g.contiguous() for g in gradients[:3])),
+            arrays(*totals),
         )
         return totals[0], None, None, *totals[1:], None, None, None, None
-
-
-def _arrays(*tensors: Tensor) -> tuple[np.ndarray, ...]:
-    return tuple(x.detach().numpy() for x in tensors)
 
 
 def plane_rows(planes: Float[Tensor, "batch 3 channels height width"]) -> Float[Tensor, "rows channels"]:
