@@ -103,9 +103,7 @@ def _render_compiled(
     draws = quantiles(len(planes) * origins.shape[1], config, origins) if config.fine_samples else origins.new_zeros(0)
     rays = (origins.contiguous(), directions.contiguous(), depths, draws.reshape(*origins.shape[:2], -1))
     layers = (x for fc in (decoder.fc1, decoder.fc2) for x in (fc.weight * fc.weight_gain, fc.bias * fc.bias_gain))
-    features, depth, opacity, all_depths = _Compiled.apply(
-        plane_rows(planes), planes.shape[-2:], config, *layers, *rays
-    )
+    features, depth, opacity, all_depths = _Compiled.apply(planes, config, *layers, *rays)
     depth = torch.nan_to_num(depth, float("inf")).clamp(all_depths.min(), all_depths.max())
     return Rendering(features, depth[..., None], opacity[..., None])
 
@@ -114,10 +112,12 @@ class _Compiled(torch.autograd.Function):
     """:mod:`model.kernels.rendering`: features, depth (not clamped), opacity of rays, and the depths of samples."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, shape: torch.Size, config: RenderConfig, *tensors: Tensor) -> Any:
+    def forward(ctx: Any, planes: Tensor, config: RenderConfig, *tensors: Tensor) -> Any:
+        table = plane_rows(planes)
         axes = np.array(PLANE_AXES[config.plane_axes])
         share = 1 / 3 if config.aggregate == "mean" else 1
-        ctx.grid = tuple(shape), axes, np.float32(2 / config.box_side), np.float32(share)
+        ctx.shape = planes.shape
+        ctx.grid = tuple(planes.shape[-2:]), axes, np.float32(2 / config.box_side), np.float32(share)
         *layers, origins, directions, depths, draws = tensors
         batch, rays, coarse = depths.shape
         sizes = (len(layers[-1]) - 1,), (), (), (coarse + draws.shape[2],)
@@ -147,7 +147,10 @@ class _Compiled(torch.autograd.Function):
             arrays(*(g.contiguous() for g in gradients[:3])),
             arrays(*totals),
         )
-        return totals[0], None, None, *totals[1:], None, None, None, None
+        # Contiguous as the planes are: what comes before them sums it over images, which strides make slow.
+        batch, _, channels, height, width = ctx.shape
+        g_planes = totals[0].view(batch, 3, height, width, channels).permute(0, 1, 4, 2, 3).contiguous()
+        return g_planes, None, *totals[1:], None, None, None, None
 
 
 def plane_rows(planes: Float[Tensor, "batch 3 channels height width"]) -> Float[Tensor, "rows channels"]:
