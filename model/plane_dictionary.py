@@ -8,8 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ILL_CONDITIONED = 30.0
-"""Ratio of the Cholesky factor's diagonal above which two passes in single precision are not trusted."""
+from model.kernels import dictionary as kernels
+from model.kernels.compiling import arrays, compilable
+
+ONE_PASS, TWO_PASSES = 2.0, 10.0
+"""Up to which ‖L‖·‖L⁻¹‖ / N (Frobenius; 1 for orthonormal rows) one and two passes in single precision are exact."""
+KEPT = 0.25
+"""Least share of its length that a vector must keep when projected, for Gram–Schmidt in single precision."""
 
 
 class _OrthonormalRows(torch.autograd.Function):
@@ -17,13 +22,14 @@ class _OrthonormalRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrices: Tensor) -> Tensor:
-        factor, failed = torch.linalg.cholesky_ex(_gram(matrices))
-        sizes = factor.diagonal(dim1=1, dim2=2)
-        if failed.any() or (sizes.amax(1) > ILL_CONDITIONED * sizes.amin(1)).any():
-            rows, inverse = _cholesky_qr(matrices.double(), torch.linalg.cholesky(_gram(matrices.double())))
-            rows, inverse = rows.to(matrices), inverse.to(matrices)
-        else:
-            rows, inverse = _cholesky_qr(matrices, factor)
+        rows, inverse, condition = _pass(matrices)
+        if not (condition <= TWO_PASSES).all():
+            rows, inverse, _ = _pass(matrices.double())
+            rows, again, _ = _pass(rows)
+            rows, inverse = rows.to(matrices), (again @ inverse).to(matrices)
+        elif not (condition <= ONE_PASS).all() or matrices.dtype == torch.float64:
+            rows, again, _ = _pass(rows)
+            inverse = again @ inverse
         ctx.save_for_backward(rows, inverse)
         return rows
 
@@ -35,36 +41,78 @@ class _OrthonormalRows(torch.autograd.Function):
         lower = torch.tril(gradient @ rows.transpose(1, 2))
         symmetric = lower + torch.tril(lower, -1).transpose(1, 2)
         factor = inverse.transpose(1, 2)
-        return torch.baddbmm(factor @ gradient, factor @ symmetric, rows, alpha=-1)
+        return (factor @ gradient).baddbmm_(factor @ symmetric, rows, alpha=-1)
 
 
-def _cholesky_qr(matrices: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal rows and the triangular map to them, given the Cholesky factor of the Gram matrices; two passes."""
-    first = _inverse(factor)
-    rows = first @ matrices
-    second = _inverse(torch.linalg.cholesky(_gram(rows)))
-    return second @ rows, second @ first
-
-
-def _gram(matrices: Tensor) -> Tensor:
-    return matrices @ matrices.transpose(1, 2)
-
-
-def _inverse(factor: Tensor) -> Tensor:
-    """L⁻¹ of lower triangular matrices."""
+def _pass(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """L⁻¹ A, L⁻¹ and its condition ‖L‖·‖L⁻¹‖ / N, where A Aᵀ = L Lᵀ; NaN where that fails in single precision."""
+    gram = (matrices @ matrices.transpose(1, 2)).double()
+    if matrices.dtype == torch.float64:
+        factor = torch.linalg.cholesky(gram)
+    else:
+        factor, failed = torch.linalg.cholesky_ex(gram)
+        factor = torch.where(failed[:, None, None] > 0, torch.nan, factor)
     identity = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device).expand_as(factor)
-    return torch.linalg.solve_triangular(factor, identity, upper=False)
+    inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+    condition = torch.linalg.matrix_norm(factor) * torch.linalg.matrix_norm(inverse) / factor.shape[-1]
+    inverse = inverse.to(matrices)
+    return inverse @ matrices, inverse, condition
 
 
 def orthonormal_rows(matrices: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch rows columns"]:
     """Orthonormal rows spanning the same nested subspaces: Q of a QR decomposition whose R has a positive diagonal.
 
-    Cholesky-QR, twice: each pass forms the small Gram matrix A Aᵀ = L Lᵀ and returns L⁻¹ A. Two passes bring the error
-    to rounding level, in double precision where the rows are nearly dependent (as many bases as channels at a texel);
-    the sign is fixed (LAPACK's QR flips it between calls), and both directions are matrix products. Differentiable
-    once. Rows must be linearly independent, else ``torch.linalg.LinAlgError``.
+    Cholesky-QR: form the small Gram matrix A Aᵀ = L Lᵀ (factored in double precision) and return L⁻¹ A. One pass is
+    exact to rounding where the rows are well conditioned, which bases near orthonormal are; otherwise a second pass
+    makes it so, in double precision where the rows are nearly dependent. The sign is fixed (LAPACK's QR flips it
+    between calls), and both directions are matrix products. Differentiable once. Rows must be linearly independent,
+    else ``torch.linalg.LinAlgError``.
     """
     return _OrthonormalRows.apply(matrices)
+
+
+class _OrthonormalTexels(torch.autograd.Function):
+    """:mod:`model.kernels.dictionary`'s Gram–Schmidt of the vectors [n, c] at each texel of bases [n, c, p]."""
+
+    @staticmethod
+    def forward(ctx: Any, bases: Tensor) -> Tensor:
+        count, _, texels = bases.shape
+        rows, factors, kept = torch.empty_like(bases), bases.new_empty(texels, count, count), bases.new_empty(texels)
+        kernels.gram_schmidt(*arrays(bases, rows, factors, kept))
+        hard = (kept < KEPT).nonzero()[:, 0]
+        if len(hard):
+            matrices = bases[:, :, hard].permute(2, 0, 1).double()
+            exact = orthonormal_rows(matrices)
+            rows[:, :, hard] = exact.permute(1, 2, 0).to(bases)
+            factors[hard] = (matrices @ exact.transpose(1, 2)).to(bases)
+        ctx.save_for_backward(rows, factors)
+        return rows
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        out = torch.empty_like(gradients[0], memory_format=torch.contiguous_format)
+        kernels.gram_schmidt_gradient(*arrays(gradients[0].contiguous(), *ctx.saved_tensors, out))
+        return out
+
+
+class _WeightedSum(torch.autograd.Function):
+    """:mod:`model.kernels.dictionary`'s Σ_n coefficients [b, n, p] · bases [n, c, p]."""
+
+    @staticmethod
+    def forward(ctx: Any, coefficients: Tensor, bases: Tensor) -> Tensor:
+        ctx.save_for_backward(coefficients, bases)
+        out = coefficients.new_empty(len(coefficients), *bases.shape[1:])
+        kernels.weighted_sum(*arrays(coefficients, bases, out))
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        coefficients, bases = ctx.saved_tensors
+        totals = torch.empty_like(coefficients), torch.empty_like(bases)
+        kernels.weighted_sum_gradients(*arrays(gradients[0].contiguous(), coefficients, bases, *totals))
+        return totals
 
 
 def combine(
@@ -72,9 +120,12 @@ def combine(
 ) -> Float[Tensor, "batch channels height width"]:
     """Σ_n coefficients_n ⊙ scaled_n, each coefficient map broadcast over the channels.
 
-    One small matrix product per texel, both factors laid out for it: twice as fast on a CPU as the plain einsum.
+    Compiled on a CPU in single precision; elsewhere one small matrix product per texel, both factors laid out for it.
     """
     batch, _, height, width = coefficients.shape
+    if compilable(coefficients, scaled):
+        total = _WeightedSum.apply(coefficients.flatten(2).contiguous(), scaled.flatten(2).contiguous())
+        return total.unflatten(2, (height, width))
     left = coefficients.flatten(2).permute(2, 0, 1).contiguous()
     per_texel = left @ scaled.flatten(2).permute(2, 0, 1).contiguous()
     return per_texel.permute(1, 2, 0).reshape(batch, -1, height, width)
@@ -124,6 +175,8 @@ class PlaneDictionary(nn.Module):
         flat = self.weight.flatten(2)
         if self.orthogonality == "channel":
             orthonormal = orthonormal_rows(flat.transpose(0, 1)).transpose(0, 1)
+        elif compilable(flat):
+            orthonormal = _OrthonormalTexels.apply(flat.contiguous())
         else:
             orthonormal = orthonormal_rows(flat.permute(2, 0, 1)).permute(1, 2, 0)
         return orthonormal.reshape(count, channels, height, width)

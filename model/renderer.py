@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from model import kernels
 from model.decoder import TriplaneDecoder
+from model.kernels import rendering
+from model.kernels.compiling import arrays, compilable
 
 PLANE_AXES = {"yz": ((0, 1), (0, 2), (2, 1)), "eg3d": ((0, 1), (0, 2), (2, 0))}
 """World axes that become (u, v) of each plane; u is the width. EG3D's third plane repeats (z, x), a known bug."""
@@ -85,15 +86,9 @@ def render_rays(
 
 
 def _can_compile(planes: Tensor, decoder: TriplaneDecoder, origins: Tensor, directions: Tensor) -> bool:
-    """Whether the kernels take this: float32 on a CPU, no view directions, rays without gradients, no tracing."""
-    tensors = (planes, origins, directions)
-    return (
-        all(type(x) in (Tensor, torch.nn.Parameter) and x.device.type == "cpu" for x in tensors)
-        and all(x.dtype == torch.float32 for x in tensors)
-        and not decoder.direction_channels
-        and not (torch.is_grad_enabled() and (origins.requires_grad or directions.requires_grad))
-        and not torch.compiler.is_compiling()
-    )
+    """Whether the kernels take this: no view directions, no gradients of the rays."""
+    moving = torch.is_grad_enabled() and (origins.requires_grad or directions.requires_grad)
+    return compilable(planes, origins, directions) and not decoder.direction_channels and not moving
 
 
 def _render_compiled(
@@ -108,32 +103,32 @@ def _render_compiled(
     draws = quantiles(len(planes) * origins.shape[1], config, origins) if config.fine_samples else origins.new_zeros(0)
     rays = (origins.contiguous(), directions.contiguous(), depths, draws.reshape(*origins.shape[:2], -1))
     layers = (x for fc in (decoder.fc1, decoder.fc2) for x in (fc.weight * fc.weight_gain, fc.bias * fc.bias_gain))
-    features, depth, opacity, all_depths = _Compiled.apply(
-        plane_rows(planes), planes.shape[-2:], config, *layers, *rays
-    )
+    features, depth, opacity, all_depths = _Compiled.apply(planes, config, *layers, *rays)
     depth = torch.nan_to_num(depth, float("inf")).clamp(all_depths.min(), all_depths.max())
     return Rendering(features, depth[..., None], opacity[..., None])
 
 
 class _Compiled(torch.autograd.Function):
-    """:mod:`model.kernels`: features, depth (not clamped) and opacity of rays, and the depths of their samples."""
+    """:mod:`model.kernels.rendering`: features, depth (not clamped), opacity of rays, and the depths of samples."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, shape: torch.Size, config: RenderConfig, *tensors: Tensor) -> Any:
+    def forward(ctx: Any, planes: Tensor, config: RenderConfig, *tensors: Tensor) -> Any:
+        table = plane_rows(planes)
         axes = np.array(PLANE_AXES[config.plane_axes])
         share = 1 / 3 if config.aggregate == "mean" else 1
-        ctx.grid = tuple(shape), axes, np.float32(2 / config.box_side), np.float32(share)
+        ctx.shape = planes.shape
+        ctx.grid = tuple(planes.shape[-2:]), axes, np.float32(2 / config.box_side), np.float32(share)
         *layers, origins, directions, depths, draws = tensors
         batch, rays, coarse = depths.shape
         sizes = (len(layers[-1]) - 1,), (), (), (coarse + draws.shape[2],)
         written = tuple(origins.new_empty(batch, rays, *size) for size in sizes)
-        kernels.forward(
-            *_arrays(table),
+        rendering.forward(
+            *arrays(table),
             ctx.grid,
-            _arrays(*layers),
-            _arrays(origins, directions, depths),
-            *_arrays(draws),
-            _arrays(*written),
+            arrays(*layers),
+            arrays(origins, directions, depths),
+            *arrays(draws),
+            arrays(*written),
         )
         ctx.save_for_backward(table, *layers, origins, directions, written[3])
         ctx.mark_non_differentiable(written[3])
@@ -144,19 +139,18 @@ class _Compiled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         table, *layers, origins, directions, depths = ctx.saved_tensors
         totals = [torch.zeros_like(x) for x in (table, *layers)]
-        kernels.backward(
-            *_arrays(table),
+        rendering.backward(
+            *arrays(table),
             ctx.grid,
-            _arrays(*layers),
-            _arrays(origins, directions, depths),
-            _arrays(*(g.contiguous() for g in gradients[:3])),
-            _arrays(*totals),
+            arrays(*layers),
+            arrays(origins, directions, depths),
+            arrays(*(g.contiguous() for g in gradients[:3])),
+            arrays(*totals),
         )
-        return totals[0], None, None, *totals[1:], None, None, None, None
-
-
-def _arrays(*tensors: Tensor) -> tuple[np.ndarray, ...]:
-    return tuple(x.detach().numpy() for x in tensors)
+        # Contiguous as the planes are: what comes before them sums it over images, which strides make slow.
+        batch, _, channels, height, width = ctx.shape
+        g_planes = totals[0].view(batch, 3, height, width, channels).permute(0, 1, 4, 2, 3).contiguous()
+        return g_planes, None, *totals[1:], None, None, None, None
 
 
 def plane_rows(planes: Float[Tensor, "batch 3 channels height width"]) -> Float[Tensor, "rows channels"]:

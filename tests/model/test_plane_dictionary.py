@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from model.plane_dictionary import PlaneDictionary, orthonormal_rows
+from model import plane_dictionary
+from model.plane_dictionary import PlaneDictionary, combine, orthonormal_rows
 
 
 @pytest.mark.parametrize("orthogonality", ["channel", "pixel"])
@@ -100,3 +101,40 @@ def test_impossible_dictionaries_are_refused():
         PlaneDictionary(7, 6, 8, 8, "pixel")
     with pytest.raises(ValueError, match="orthogonality"):
         PlaneDictionary(2, 6, 8, 8, "rows")
+
+
+@pytest.mark.parametrize("orthogonality", ["channel", "pixel"])
+def test_compiled_bases_equal_pytorchs_in_double_precision(orthogonality):
+    """21 × 7 texels fill no tile; a few texels have nearly dependent vectors."""
+    torch.manual_seed(0)
+    dictionary = PlaneDictionary(6, 9, 21, 7, orthogonality)
+    with torch.no_grad():
+        dictionary.weight[3, :, 2] = dictionary.weight[1, :, 2] + 0.05 * torch.randn(9, 7)
+    slope = torch.randn(6, 9, 21, 7)
+    (ours,) = torch.autograd.grad(dictionary.bases(), dictionary.weight, slope)
+    bases = dictionary.bases()
+    exact = dictionary.double()
+    torch.testing.assert_close(bases, exact.bases().float(), atol=1e-5, rtol=1e-4)
+    (plain,) = torch.autograd.grad(exact.bases(), exact.weight, slope.double())
+    torch.testing.assert_close(ours, plain.float(), atol=2e-4 * plain.abs().max().item(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("orthogonality", ["channel", "pixel"])
+def test_dependent_bases_are_refused(orthogonality):
+    dictionary = PlaneDictionary(4, 6, 8, 8, orthogonality)
+    with torch.no_grad():
+        dictionary.weight[2] = 0
+    with pytest.raises(torch.linalg.LinAlgError):
+        dictionary.bases()
+
+
+def test_the_compiled_sum_equals_pytorchs_in_value_and_gradient(monkeypatch):
+    torch.manual_seed(0)
+    inputs = [torch.randn(3, 6, 17, 33, requires_grad=True), torch.randn(6, 5, 17, 33, requires_grad=True)]
+    slope = torch.randn(3, 5, 17, 33)
+    compiled = combine(*inputs)
+    gradients = torch.autograd.grad(compiled, inputs, slope)
+    monkeypatch.setattr(plane_dictionary, "compilable", lambda *_: False)
+    torch.testing.assert_close(compiled, combine(*inputs))
+    for ours, plain in zip(gradients, torch.autograd.grad(combine(*inputs), inputs, slope), strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5)

@@ -1,15 +1,15 @@
-"""The renderer compiled for CPUs (numba, float32): a few rays at a time, all that they need held in cache.
+"""The renderer: a few rays at a time, all that they need held in cache.
 
 Points lie along the last axis of every block, so each loop runs over contiguous values whatever the number of channels.
 Nothing is kept between the passes but the sorted depths: the backward pass computes its points again, which takes no
 longer than writing and reading their features would.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
+
+from model.kernels.compiling import elementwise, reduction
 
 BLOCK = 256
 """Points held in cache at a time: rays are taken in blocks of about as many samples."""
@@ -23,27 +23,6 @@ E3, E4, E5, E6, E7 = f32(1 / 6), f32(1 / 24), f32(1 / 120), f32(1 / 720), f32(1 
 # log(1 + y) / y on [0, 1]: Chebyshev interpolation of degree 8, exact to 2e-7.
 L0, L1, L2, L3, L4 = f32(0.9999999705), f32(-0.4999950152), f32(0.3331927134), f32(-0.2484436989), f32(0.1911143108)
 L5, L6, L7, L8 = f32(-0.1367476971), f32(0.078361668), f32(-0.0295885074), f32(0.0052534578)
-
-
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """``numba.njit`` that keeps the machine code on disk, where a folder can be written.
-
-    numba takes NUMBA_CACHE_DIR, else the source's __pycache__, else the user's cache folder.
-    """
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(cache=True, error_model="numpy", nogil=True, **options)(function)
-        except RuntimeError:
-            return numba.njit(error_model="numpy", nogil=True, **options)(function)
-
-    return decorate
-
-
-elementwise = compiled(fastmath={"contract"})
-"""Multiply-adds may be fused; otherwise as written, so that a NaN stays one."""
-reduction = compiled(fastmath={"contract", "reassoc"})
-"""Sums may be taken in another order, too: without it a sum is not vectorised."""
 
 
 @elementwise
@@ -185,13 +164,13 @@ def gather(table: Any, rows: Any, weights: Any, features: Any, n: int) -> None:
     channels = table.shape[1]
     texels = np.empty((n, channels), f32)
     for p in range(n):
-        out = texels[p]
-        out[:] = ZERO
+        for c in range(channels):
+            texels[p, c] = ZERO
         for k in range(0, 12, 4):
-            t0, t1, t2, t3 = table[rows[p, k]], table[rows[p, k + 1]], table[rows[p, k + 2]], table[rows[p, k + 3]]
+            r0, r1, r2, r3 = rows[p, k], rows[p, k + 1], rows[p, k + 2], rows[p, k + 3]
             w0, w1, w2, w3 = weights[p, k], weights[p, k + 1], weights[p, k + 2], weights[p, k + 3]
             for c in range(channels):
-                out[c] += w0 * t0[c] + w1 * t1[c] + w2 * t2[c] + w3 * t3[c]
+                texels[p, c] += w0 * table[r0, c] + w1 * table[r1, c] + w2 * table[r2, c] + w3 * table[r3, c]
     for c in range(channels):
         for p in range(n):
             features[c, p] = texels[p, c]
@@ -207,9 +186,9 @@ def scatter(gradients: Any, rows: Any, weights: Any, table: Any, n: int) -> None
             texels[p, c] = gradients[c, p]
     for p in range(n):
         for k in range(12):
-            row, weight = table[rows[p, k]], weights[p, k]
+            row, weight = rows[p, k], weights[p, k]
             for c in range(channels):
-                row[c] += weight * texels[p, c]
+                table[row, c] += weight * texels[p, c]
 
 
 @elementwise
