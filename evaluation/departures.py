@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from model.settings import ModelSettings, TrainingSettings
+from model.settings import AdversarialSettings, ModelSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,14 @@ UNSAID = {
     "log_every",
     "cache_frames",
     "threads",
+    "accumulate",
+    "adam_betas",
+    "adversarial",
+    "workers",
+    "devices",
+    "nodes",
+    "precision",
+    "compile",
 }
 PAPER_WORDS = {"training.iterations": "4 days on 8 V100"}
 
@@ -88,8 +96,14 @@ def _losses(config: Mapping[str, Any]) -> Iterator[Departure]:
     if _at(config, "training.weight_dis"):
         reason = "with gradient through both sides constant codes are the optimum"
         yield Departure("training", "targets of L_dis", "not said", "no gradient through them", reason)
-    reason = "EG3D's weights and FFHQ are not part of this run"
-    yield Departure("training", "adversarial fine-tuning", "1 day with EG3D's discriminator and FFHQ", "none", reason)
+    tuned = _at(config, "training.adversarial")
+    methods = config.get("methods") or {}
+    tuned = tuned or next((found for m in methods if (found := _at(methods[m], "training.adversarial"))), None)
+    here, reason = "none", "EG3D's weights and FFHQ are not part of this run"
+    if tuned:
+        here = f"{tuned.get('iterations', AdversarialSettings.model_fields['iterations'].default):,} steps"
+        reason = "neither its length nor its weight are given"
+    yield Departure("training", "adversarial fine-tuning", "1 day with EG3D's discriminator and FFHQ", here, reason)
 
 
 def _data(config: Mapping[str, Any]) -> Iterator[Departure]:
