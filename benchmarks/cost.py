@@ -28,12 +28,16 @@ def synthetic_batch(model: ModelSettings, images: int, cross: bool, device: str 
     """One pair per row: noise, and the frontal camera."""
     side = model.encoder.resolution
     faces = torch.rand(images, 3, side, side, device=device)
+    drivers = faces
+    if model.motion_encoder is not None:
+        drivers = torch.rand(images, 1, *(model.motion_encoder.resolution,) * 2, device=device)
+    neutrals = drivers if model.relative_codes else None
     camera = torch.tensor([1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 2.7, 0, 0, 0, 1, 4.26, 0, 0.5, 0, 4.26, 0.5, 0, 0, 1.0])
     return Batch(
         sources=faces,
-        drivers=faces,
-        neutrals=None,
-        source_neutrals=None,
+        drivers=drivers,
+        neutrals=neutrals,
+        source_neutrals=neutrals,
         driver_sources=faces if cross else None,
         labels=camera.to(device).expand(images, 25),
         targets=torch.zeros(images, 3, model.resolution, model.resolution, device=device),

@@ -68,6 +68,9 @@ HEALTH = (
     Health("swap_ratio", "Swap test", "mouth error with the opposite extreme's code over its own; 1: ignored", None),
     Health("source_nearer", "Identity stays", "share of cross outputs nearer to the source than to the driver", 0.85),
     Health("source_nearer_embedding", "Identity stays, embedding", "the same by face embeddings", None),
+    Health("recognised", "Person recognised", "share of cross outputs that dlib takes for the source's person", None),
+    Health("eye_correlation", "Eyes follow", "correlation of the lids' opening with the driver's", None),
+    Health("gaze_correlation", "Gaze follows", "correlation of the irises' place with the driver's", None),
 )  # fmt: skip
 GAIN_MEAN, GAIN_EACH = 5.0, 2.0
 ODD = (

@@ -17,7 +17,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", ["mini", "demo", "paper", "scale", "recipe"])
+@pytest.mark.parametrize("name", ["mini", "demo", "paper", "scale", "recipe", "gpu"])
 def test_kept_configurations_are_valid(name):
     assert read(CONFIGS / f"{name}.yaml").run == name
 

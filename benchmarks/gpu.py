@@ -1,0 +1,176 @@
+"""What a CUDA GPU does at the paper's sizes: images/s, memory, bases that fit, renderer, frames/s of animation.
+
+    python benchmarks/gpu.py --shards DIR [DIR ...] --output docs/gpu [--minutes 20]
+
+Trains ``workflow/config/gpu.yaml``'s model for the given time on prepared shards, measures, and writes a table
+(numbers.md) and pictures (pictures.png: sources, drivers and outputs of clips that may be shown). Needs a GPU;
+``--device cpu --config FILE`` tries the script itself at a small size.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import torch
+
+from benchmarks.cost import step as one_step
+from benchmarks.cost import synthetic_batch
+from benchmarks.renderer import SIZES, reference
+from evaluation.recipe import contact_sheet, pictures
+from model.animator import Animator
+from model.cameras import view_labels
+from model.data import open_store
+from model.objective import Objective
+from model.pairs import PairSampler
+from model.planedict import PlaneDict
+from model.rays import sample_rays
+from model.renderer import render_rays
+from model.settings import ModelSettings, TrainingSettings
+from model.trainer import Trainer, launch
+from preprocessing.files import atomic
+from workflow.settings import RunSettings, read
+
+ROOT = Path(__file__).parent.parent
+BASES = (5, 10, 20, 23, 64, 128, 256)
+IMAGES = 4
+LIMIT_GB = 32
+"""The memory of a GPU like the paper's (V100, 32 GB)."""
+
+
+def peak_gb(device: torch.device) -> float:
+    """Highest memory since the last reset, GB; NaN without a GPU."""
+    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else float("nan")
+
+
+def gigabytes(value: float) -> str:
+    """A number of GB; without a GPU, or where memory ended, none."""
+    return "–" if value != value else f"{value:.1f} GB"
+
+
+def wait(device: torch.device) -> float:
+    """The time, after all work was done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def trained(run: RunSettings, shards: list[Path], minutes: float) -> tuple[Trainer, float, float]:
+    """Train for ``minutes``; returns the trainer, images/s and peak GB."""
+    model, settings = run.model_of("planedict"), run.training_of("planedict")
+    fabric = launch(settings)
+    store = open_store(shards, "train", model, cached=settings.cache_frames)
+    trainer = Trainer(fabric, model, settings, PairSampler(store, settings, run.seed), run.seed)
+    stream, began = trainer.batches(), wait(fabric.device)
+    while wait(fabric.device) - began < 60 * minutes and trainer.step < settings.iterations:
+        trainer.train_step(stream)
+    images = trainer.step * settings.sources * settings.drivers * settings.accumulate
+    return trainer, images / (wait(fabric.device) - began), peak_gb(fabric.device)
+
+
+def bases_memory(model: ModelSettings, settings: TrainingSettings, device: torch.device) -> dict[int, float]:
+    """Peak GB of two optimiser steps of :data:`IMAGES` images for each number of bases; NaN where memory ends."""
+    found, settings = {}, settings.model_copy(update={"drivers": 1})
+    for count in BASES:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+        try:
+            objective = Objective(PlaneDict(model.model_copy(update={"num_bases": count})), settings).to(device)
+            optimizer = torch.optim.Adam(objective.parameters(), lr=1e-4, fused=True)
+            averaged = [p.detach().clone() for p in objective.parameters()]
+            batch = synthetic_batch(objective.model.settings, IMAGES, False, str(device))
+            for _ in range(2):
+                with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
+                    one_step(objective, batch)
+                optimizer.step()
+                optimizer.zero_grad()
+                torch._foreach_lerp_(averaged, list(objective.parameters()), 0.001)
+            found[count] = peak_gb(device)
+        except torch.cuda.OutOfMemoryError:
+            found[count] = float("nan")
+    return found
+
+
+def renderer_ratio(device: torch.device, backward: bool, size: str, repeats: int = 10) -> float:
+    """Time of the EG3D-style renderer over ours, medians."""
+    batch, side, channels, resolution, decoder, config = SIZES[size]
+    decoder = decoder.to(device)
+    planes = torch.randn(batch, 3, channels, resolution, resolution, device=device, requires_grad=backward)
+    label = view_labels(torch.zeros(batch), torch.zeros(batch)).to(device)
+    rays = sample_rays(label[:, :16].reshape(-1, 4, 4), label[:, 16:].reshape(-1, 3, 3), side)
+    times: dict[str, list[float]] = {"ours": [], "reference": []}
+    for name, renderer in (("ours", render_rays), ("reference", reference)) * (repeats + 2):
+        began = wait(device)
+        with torch.set_grad_enabled(backward):
+            features = renderer(planes, decoder, *rays, config).features
+            if backward:
+                torch.autograd.grad(features.sum(), planes)
+        times[name].append(wait(device) - began)
+    ours, theirs = (sorted(times[name][2:])[repeats // 2] for name in ("ours", "reference"))
+    return theirs / ours
+
+
+def frames_per_second(model: PlaneDict, device: torch.device, count: int) -> float:
+    """Driving frames encoded and rendered per second, the source's work done once before."""
+    animator, settings = Animator(model.to(device)), model.settings
+    side = settings.encoder.resolution
+    source = animator.source(torch.rand(1, 3, side, side, device=device))
+    channels = 1 if settings.motion_encoder else 3
+    drivers = torch.rand(count, channels, animator.model.driver_resolution, animator.model.driver_resolution)
+    labels = view_labels(torch.zeros(count), torch.zeros(count)).to(device)
+    for _ in range(2):
+        began = wait(device)
+        motion = animator.motion(drivers.to(device), drivers[:1].to(device))
+        animator.drive(source, motion, labels)
+        seconds = wait(device) - began
+    return count / seconds
+
+
+def main() -> None:
+    """Measure everything and write the page's table and pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, metavar="DIR")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="numbers.md and pictures.png go here")
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--clips", nargs="+", default=["franck", "cap12_edit", "cap13_edit2"], help="clips to be shown")
+    parser.add_argument("--config", type=Path, default=ROOT / "workflow/config/gpu.yaml")
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--frames", type=int, default=200, help="frames of the animation that is timed")
+    parser.add_argument("--renderer", default="paper", choices=tuple(SIZES), help="size of the renderer's benchmark")
+    arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("There is no CUDA GPU here: --device cpu with a small --config tries the script itself.")
+    run, device = read(arguments.config), torch.device(arguments.device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU, one thread"
+    torch.set_num_threads(1)
+    trainer, rate, memory = trained(run, arguments.shards, arguments.minutes)
+    settings, model = trainer.settings, trainer.ema
+    fits = bases_memory(model.settings, settings, device)
+    within = [count for count, peak in fits.items() if peak <= LIMIT_GB]
+    rows = {
+        "device": f"{name}, torch {torch.__version__}, {settings.precision}",
+        f"training, {settings.sources * settings.drivers} images a step": f"{rate:.1f} images/s, {trainer.step:,} steps",
+        "peak memory of the training": gigabytes(memory),
+        **{f"peak memory, {n} bases, {IMAGES} images": gigabytes(peak) for n, peak in fits.items()},
+        f"bases that fit in {LIMIT_GB} GB": str(max(within)) if within else "not measured",
+        "renderer, forward, against EG3D's way": f"{renderer_ratio(device, False, arguments.renderer):.1f} × as fast",
+        "renderer, with backward": f"{renderer_ratio(device, True, arguments.renderer):.1f} × as fast",
+        "animation": f"{frames_per_second(model, device, arguments.frames):.1f} frames/s at {model.settings.resolution}²",
+    }
+    with atomic(arguments.output / "numbers.md") as temporary:
+        lines = ["| | |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows.items())]
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    store = open_store(arguments.shards, None, model.settings)
+    for key in [key for key, sample in store.clips.samples.items() if sample.clip not in arguments.clips]:
+        del store.clips.samples[key]
+    shown = pictures(model.to("cpu"), store)
+    if len(shown):
+        contact_sheet([("output", shown)], arguments.output / "pictures.png", "")
+    print((arguments.output / "numbers.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
