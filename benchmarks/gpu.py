@@ -150,15 +150,17 @@ def main() -> None:
     settings, model = trainer.settings, trainer.ema
     fits = bases_memory(model.settings, settings, device)
     within = [count for count, peak in fits.items() if peak <= LIMIT_GB]
+    pairs, side = settings.sources * settings.drivers, model.settings.resolution
+    faster = [f"{renderer_ratio(device, grad, arguments.renderer):.1f} × as fast" for grad in (False, True)]
     rows = {
         "device": f"{name}, torch {torch.__version__}, {settings.precision}",
-        f"training, {settings.sources * settings.drivers} images a step": f"{rate:.1f} images/s, {trainer.step:,} steps",
+        f"training, {pairs} images a step": f"{rate:.1f} images/s, {trainer.step:,} steps",
         "peak memory of the training": gigabytes(memory),
         **{f"peak memory, {n} bases, {IMAGES} images": gigabytes(peak) for n, peak in fits.items()},
         f"bases that fit in {LIMIT_GB} GB": str(max(within)) if within else "not measured",
-        "renderer, forward, against EG3D's way": f"{renderer_ratio(device, False, arguments.renderer):.1f} × as fast",
-        "renderer, with backward": f"{renderer_ratio(device, True, arguments.renderer):.1f} × as fast",
-        "animation": f"{frames_per_second(model, device, arguments.frames):.1f} frames/s at {model.settings.resolution}²",
+        "renderer, forward, against EG3D's way": faster[0],
+        "renderer, with backward": faster[1],
+        "animation": f"{frames_per_second(model, device, arguments.frames):.1f} frames/s at {side}²",
     }
     with atomic(arguments.output / "numbers.md") as temporary:
         lines = ["| | |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows.items())]

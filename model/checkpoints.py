@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from model.planedict import PlaneDict
 from model.settings import ModelSettings
@@ -42,9 +42,15 @@ def forget_states(directory: Path) -> None:
 
 def save_weights(path: Path, model: PlaneDict, facts: dict[str, str]) -> None:
     """Write the model's weights with its settings and ``facts`` in the header (safetensors)."""
-    tensors = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={"model": model.settings.model_dump_json(), **facts})
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    data = save(tensors, metadata={"model": model.settings.model_dump_json(), **facts})
+    # The library writes the header's keys in no particular order; sorted, equal weights are equal files.
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        stream.write(len(header).to_bytes(8, "little") + header)
+        stream.write(data[8 + size :])
 
 
 def load_weights(path: Path) -> tuple[PlaneDict, dict[str, str]]:

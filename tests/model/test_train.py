@@ -259,6 +259,17 @@ def test_untrained_weights_are_written_when_no_clip_survived(synthetic_shards, t
         assert stream.metadata()["step"] == "0"
 
 
+def test_equal_weights_are_equal_files(tmp_path):
+    torch.manual_seed(0)
+    model, facts = PlaneDict(ModelSettings(**MODEL)), {"z": "ü", "a": "1", "step": "7", "seed": "0"}
+    for name in ("a", "b"):
+        save_weights(tmp_path / f"{name}.safetensors", model, facts)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    loaded, read = load_weights(tmp_path / "a.safetensors")
+    assert read == facts and loaded.settings == model.settings
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+
+
 def test_wrong_checkpoints_are_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.safetensors"):
         load_weights(tmp_path / "none.safetensors")
