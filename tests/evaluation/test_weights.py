@@ -127,7 +127,7 @@ def test_a_wrong_download_leaves_nothing_behind(cache, server, fault):
 def test_the_command_lists_what_is_missing(cache, capsys):
     weights.main([])
     printed = capsys.readouterr().out
-    assert ALEXNET in printed and INCEPTION in printed and printed.count("not in the cache") == 2
+    assert ALEXNET in printed and INCEPTION in printed and printed.count("not in the cache") == len(weights.registry())
 
 
 def test_lpips_equals_its_package_on_the_same_backbone(alexnet):
