@@ -17,7 +17,10 @@ rule measure_variant:
         mem_mb=2500,
     params:
         shards=PLAN.shard_folders(RUN.datasets),
-        steps=RUN.evaluation.fit_steps,
+        # Fitting strangers to their photos is a question to one model, not to each.
+        steps=lambda wildcards: (
+            RUN.evaluation.fit_steps if wildcards.method == PLAN.main_method else 0
+        ),
         shown=PLAN.shown_clips(),
     message:
         "Examining {wildcards.method} ({wildcards.run})"
