@@ -159,7 +159,8 @@ def table(arguments: argparse.Namespace) -> None:
         lines.round(4).to_csv(temporary, index=False)
     with atomic(arguments.output.with_suffix(".md")) as temporary:
         temporary.write_text(markdown(lines, names), encoding="utf-8")
-    shown = [(name, np.load(arguments.pictures / f"{slug}.npy")) for slug, name in names.items()]
+    drawn = {path.stem: np.load(path) for path in arguments.pictures}
+    shown = [(name, drawn[slug]) for slug, name in names.items()]
     contact_sheet(shown, arguments.output.with_suffix(".png"), arguments.credit)
 
 
@@ -176,7 +177,7 @@ def parser() -> argparse.ArgumentParser:
     one.set_defaults(main=measure)
     every = commands.add_parser("table", help="pool variants and seeds")
     every.add_argument("--measured", type=Path, nargs="+", required=True, metavar="PARQUET")
-    every.add_argument("--pictures", type=Path, required=True, metavar="DIR", help="the measurements of one seed")
+    every.add_argument("--pictures", type=Path, nargs="+", required=True, metavar="NPY", help="of one seed, by slug")
     every.add_argument("--methods", required=True, metavar="JSON", help="main: slug → name, in the table's order")
     every.add_argument("--credit", default="", help="ends the pictures' caption")
     every.add_argument("--output", type=Path, required=True, metavar="CSV", help="table; .md and .png beside")

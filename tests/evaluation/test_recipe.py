@@ -25,7 +25,8 @@ def test_measure_and_table_of_two_variants(synthetic_shards, tiny_model, tmp_pat
     measured = sorted(tmp_path.glob("*/*.parquet"))
     table = tmp_path / "recipe.csv"
     methods = json.dumps({"main": {"a": "first", "b": "second"}})
-    run("table", "--measured", *measured, "--pictures", tmp_path / "0", "--methods", methods, "--output", table)
+    pictures = sorted((tmp_path / "0").glob("*.npy"))
+    run("table", "--measured", *measured, "--pictures", *pictures, "--methods", methods, "--output", table)
     lines = pd.read_csv(table)
     gain = lines[(lines["figure"] == "psnr_gain_db") & (lines["variant"] == "a")].iloc[0]
     assert (gain["people"], gain["seeds"], gain["n"], gain["steps"]) == ("known", 2, 2, 7)

@@ -51,7 +51,12 @@ rule recipe_table:
         mem_mb=500,
     params:
         measured=lambda wildcards, input: [p for p in input if p.endswith(".parquet")],
-        pictures=f"results/{RUN.run}/recipe",
+        # Of one seed.
+        pictures=lambda wildcards, input: [
+            p
+            for p in input
+            if p.endswith(".npy") and p.startswith(f"results/{RUN.run}/")
+        ],
         methods=PLAN.names(),
         credit=RUN.reference.credit,
     message:
