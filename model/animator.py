@@ -12,14 +12,17 @@ from model.planedict import PlaneDict
 
 BATCH = 4
 """Frames rendered at once: enough to amortise overhead, little memory."""
+SPARSE = 0.5
+"""Share of cells with something in them, above which looking for empty space takes longer than it saves."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One encoded source: its codes and identity planes, batch of one."""
+    """One encoded source: its codes and identity planes, batch of one, and whether there is empty space to skip."""
 
     identity: Float[Tensor, "1 d"]
     planes: Float[Tensor, "1 c r r"]
+    sparse: bool
 
 
 class Animator:
@@ -34,7 +37,11 @@ class Animator:
     def source(self, image: Float[Tensor, "1 3 e e"]) -> Source:
         """Encode a source photo (black background, encoder resolution, [−1, 1])."""
         identity = self.model.identity_code(image)
-        return Source(identity, self.model.identity_planes(identity))
+        planes = self.model.identity_planes(identity)
+        still = self.model.planes(planes, torch.zeros_like(planes))
+        occupancy = self.model.occupancy(still, self.model.settings.neural_rendering_resolution**2)
+        sparse = occupancy is not None and occupancy.share() < SPARSE
+        return Source(identity, planes, sparse)
 
     @torch.inference_mode()
     def motion(
@@ -57,6 +64,7 @@ class Animator:
         for codes, cameras in zip(motion.split(BATCH), labels.split(BATCH), strict=True):
             planes = self.model.planes(source.planes, self.model.motion_planes(codes, self.bases))
             identity = source.identity.expand(len(codes), -1)
-            images.append(to_images(self.model.render(planes, cameras, identity, codes).image))
+            rendered = self.model.render(planes, cameras, identity, codes, skip_empty=source.sparse)
+            images.append(to_images(rendered.image))
         side = self.model.settings.resolution
         return np.concatenate(images) if images else np.zeros((0, side, side, 3), np.uint8)

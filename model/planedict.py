@@ -11,9 +11,10 @@ from torch.nn import functional as F
 from model.cameras import REFERENCE_RADIUS, split_label
 from model.decoder import TriplaneDecoder
 from model.encoder import ResNet10
+from model.occupancy import find_occupancy
 from model.plane_dictionary import PlaneDictionary, combine
 from model.rays import rays_of_pixels
-from model.renderer import RenderConfig, Rendering, render_rays
+from model.renderer import Occupancy, RenderConfig, Rendering, render_rays
 from model.settings import GeneratorSettings, ModelSettings
 from model.stylegan2 import SynthesisNetwork
 from model.superresolution import SuperResolution
@@ -149,14 +150,11 @@ class PlaneDict(nn.Module):
         total = self.canonical + identity_planes + motion_planes
         return total.unflatten(1, (3, self.settings.plane_channels))
 
-    def render_pixels(
-        self, planes: Float[Tensor, "b 3 c r r"], label: Float[Tensor, "b 25"], pixels: Tensor, resolution: int
-    ) -> Rendering:
-        """Render the rays of ``pixels`` [b, n] (row-major in a ``resolution``² image) from the cameras ``label``."""
-        cam2world, intrinsics = split_label(label)
-        origins, directions = rays_of_pixels(cam2world, intrinsics, pixels, resolution)
+    @property
+    def render_config(self) -> RenderConfig:
+        """How rays are sampled: as the settings say, jittered in training."""
         r = self.settings.render
-        config = RenderConfig(
+        return RenderConfig(
             near=r.near,
             far=r.far,
             coarse_samples=r.coarse_samples,
@@ -166,8 +164,30 @@ class PlaneDict(nn.Module):
             plane_axes=r.plane_axes,
             jitter=self.training,
         )
+
+    def occupancy(self, planes: Float[Tensor, "b 3 c r r"], rays: int) -> Occupancy | None:
+        """Where ``planes`` hold anything to see, for ``rays`` per image (:func:`find_occupancy`)."""
+        return find_occupancy(planes, self.decoder, self.render_config, rays)
+
+    def render_pixels(
+        self,
+        planes: Float[Tensor, "b 3 c r r"],
+        label: Float[Tensor, "b 25"],
+        pixels: Tensor,
+        resolution: int,
+        skip_empty: bool = False,
+    ) -> Rendering:
+        """Render the rays of ``pixels`` [b, n] (row-major in a ``resolution``² image) from the cameras ``label``.
+
+        ``skip_empty``, without gradients: leave out empty space (:func:`find_occupancy`).
+        """
+        cam2world, intrinsics = split_label(label)
+        origins, directions = rays_of_pixels(cam2world, intrinsics, pixels, resolution)
         shift = torch.linalg.vector_norm(cam2world[:, :3, 3], dim=1) - REFERENCE_RADIUS
-        return render_rays(planes, self.decoder, origins, directions, config, depth_shift=shift)
+        occupancy = self.occupancy(planes, pixels.shape[1]) if skip_empty else None
+        return render_rays(
+            planes, self.decoder, origins, directions, self.render_config, depth_shift=shift, occupancy=occupancy
+        )
 
     def render(
         self,
@@ -176,11 +196,15 @@ class PlaneDict(nn.Module):
         identity: Float[Tensor, "b d"],
         motion: Float[Tensor, "b d"],
         resolution: int | None = None,
+        skip_empty: bool = False,
     ) -> Output:
-        """Render whole images; ``resolution`` changes the rays per side (only without super-resolution)."""
+        """Render whole images; ``resolution`` changes the rays per side (only without super-resolution).
+
+        ``skip_empty``, without gradients: leave out empty space (:func:`find_occupancy`).
+        """
         side = resolution or self.settings.neural_rendering_resolution
         pixels = torch.arange(side * side, device=planes.device).expand(len(planes), -1)
-        rendering = self.render_pixels(planes, label, pixels, side)
+        rendering = self.render_pixels(planes, label, pixels, side, skip_empty)
         features, depth, opacity = (x.transpose(1, 2).unflatten(2, (side, side)) for x in rendering)
         raw = features[:, :3]
         image = raw
