@@ -163,6 +163,7 @@ class PlaneDict(nn.Module):
             aggregate=r.aggregate,
             plane_axes=r.plane_axes,
             jitter=self.training,
+            rays_at_once=r.rays_at_once,
         )
 
     def occupancy(self, planes: Float[Tensor, "b 3 c r r"], rays: int) -> Occupancy | None:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from model.decoder import TriplaneDecoder
 from model.kernels import rendering
@@ -30,6 +31,7 @@ class RenderConfig:
     aggregate: Literal["sum", "mean"] = "sum"
     plane_axes: Literal["yz", "eg3d"] = "yz"
     jitter: bool = False
+    rays_at_once: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,32 @@ def render_rays(
     in space that ``occupancy`` of these planes calls empty are left out, for rendering without gradients (the compiled
     code only; PyTorch's operators would gain nothing).
     Gradients reach planes and decoder; the fine depths carry none. On a CPU, single precision takes compiled code
-    (:class:`_Compiled`, not twice differentiable), everything else the same steps in PyTorch.
+    (:class:`_Compiled`, not twice differentiable), everything else the same steps in PyTorch; there, with
+    ``config.rays_at_once``, the backward pass computes that many rays per image again instead of keeping all samples.
     """
     if isinstance(decoder, TriplaneDecoder) and _can_compile(planes, decoder, origins, directions):
         return _render_compiled(planes, decoder, origins, directions, config, depth_shift, occupancy)
     table = plane_rows(planes)
-    shape = planes.shape
+    count = config.rays_at_once
+    if not count or not torch.is_grad_enabled():
+        return _render_rays(table, planes.shape, decoder, origins, directions, config, depth_shift)
+    parts = [
+        checkpoint(_render_rays, table, planes.shape, decoder, *rays, config, depth_shift, use_reentrant=False)
+        for rays in zip(origins.split(count, 1), directions.split(count, 1), strict=True)
+    ]
+    return Rendering(*(torch.cat(part, dim=1) for part in zip(*parts, strict=True)))
+
+
+def _render_rays(
+    table: Tensor,
+    shape: torch.Size,
+    decoder: TriplaneDecoder | Callable[..., tuple[Tensor, Tensor]],
+    origins: Tensor,
+    directions: Tensor,
+    config: RenderConfig,
+    depth_shift: Tensor | None,
+) -> Rendering:
+    """What :func:`render_rays` does, in PyTorch's operators, from the planes' texels as rows."""
 
     def query(depths: Tensor) -> tuple[Tensor, Tensor]:
         batch, rays, samples, _ = depths.shape

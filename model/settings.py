@@ -41,6 +41,9 @@ class RenderSettings(Block):
     plane_axes: Literal["yz", "eg3d"] = Field("yz", description="third plane: (z, y), or EG3D's (z, x)")
     hidden_channels: int = Field(64, ge=1, description="width of the tri-plane decoder")
     feature_channels: int = Field(32, ge=3, description="rendered channels; the first three are the raw image")
+    rays_at_once: int | None = Field(
+        None, ge=1, description="GPU: rays per image whose samples are in memory in training; null: all"
+    )
     view_direction: bool = Field(False, description="give the decoder the viewing direction, as the paper's text does")
 
     @model_validator(mode="after")
