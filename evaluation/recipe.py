@@ -20,7 +20,7 @@ from model.animator import Animator
 from model.checkpoints import load_weights
 from model.data import FrameStore
 from model.planedict import PlaneDict
-from preprocessing.cli import add_common, run_command
+from preprocessing.cli import InputError, add_common, run_command
 from preprocessing.files import atomic
 from preprocessing.reader import ShardReader
 
@@ -56,6 +56,7 @@ def measure(arguments: argparse.Namespace) -> None:
     model, facts = load_weights(arguments.checkpoint)
     reader = ShardReader(arguments.shards)
     trained = {s.person for s in reader.samples if s.split == "train"}
+    trained &= set(json.loads(facts.get("training", "{}")).get("people") or trained)
     tested = {s.person for s in reader.samples if s.split == TEST}
     table = []
     for people, group in ((KNOWN, tested & trained), (UNSEEN, tested - trained)):
@@ -70,7 +71,9 @@ def measure(arguments: argparse.Namespace) -> None:
             ]
     with atomic(arguments.output) as temporary:
         pd.DataFrame(table, columns=list(COLUMNS)).to_parquet(temporary, index=False)
-    store = FrameStore(reader, [s for s in reader.samples if s.clip in arguments.clips], model.settings)
+    known = {s.clip for s in reader.samples}
+    chosen = known & set(arguments.clips) or known
+    store = FrameStore(reader, [s for s in reader.samples if s.clip in chosen], model.settings)
     with atomic(arguments.output.with_suffix(".npy")) as temporary, open(temporary, "wb") as stream:
         np.save(stream, pictures(model, store))
 
@@ -81,7 +84,7 @@ def pictures(model: PlaneDict, store: FrameStore) -> np.ndarray:
     first = {clip: (sample.key, 0) for clip, sample in first_samples(list(store.clips.samples.values())).items()}
     for clip, start in first.items():
         for other in first:
-            if other == clip:
+            if other == clip and len(first) > 1:
                 continue
             keys = [key for key, sample in store.clips.samples.items() if sample.clip == other]
             _, key, index = max((float(o), key, i) for key in keys for i, o in enumerate(store.clips[key].opening))
@@ -92,9 +95,14 @@ def pictures(model: PlaneDict, store: FrameStore) -> np.ndarray:
     return np.stack(shown) if shown else np.zeros((0, 3, store.side, store.side, 3), np.uint8)
 
 
+def cells(values: pd.DataFrame) -> pd.DataFrame:
+    """One value per seed (rows) and person (columns)."""
+    return values.pivot_table(index="seed", columns="person", values="value")
+
+
 def interval(values: pd.DataFrame, seed: int = 0) -> tuple[float, float, float]:
-    """Mean over people and seeds and its 95 % interval, people and seeds both resampled."""
-    grid = values.pivot_table(index="seed", columns="person", values="value").to_numpy()
+    """Mean over :func:`cells` and its 95 % interval, people and seeds both resampled (with three seeds: too narrow)."""
+    grid = values.to_numpy()
     rng = np.random.default_rng(seed)
     means = []
     for _ in range(RESAMPLES):
@@ -104,14 +112,26 @@ def interval(values: pd.DataFrame, seed: int = 0) -> tuple[float, float, float]:
     return float(np.nanmean(grid)), float(low), float(high)
 
 
-def pooled(table: pd.DataFrame) -> pd.DataFrame:
-    """One line per variant, people, fit and figure: value, interval, seeds and people that made it."""
+def pooled(table: pd.DataFrame, first: str) -> pd.DataFrame:
+    """One line per variant, people, fit and figure: value, interval, and what made it.
+
+    ``over`` is the mean difference from the first variant over the seeds and people that both have, with its interval:
+    where that excludes zero, the two differ.
+    """
     lines = []
     keys = ["variant", "people", "fitted", "figure"]
-    for key, group in table.groupby(keys, sort=False):
-        mean, low, high = interval(group)
-        counts = {"steps": int(group["steps"].max()), "seeds": group["seed"].nunique(), "n": group["person"].nunique()}
-        lines.append(dict(zip(keys, key, strict=True)) | {"value": mean, "low": low, "high": high} | counts)
+    groups = {key: cells(group) for key, group in table.groupby(keys, sort=False)}
+    steps = table.groupby("variant")["steps"].max()
+    for key, grid in groups.items():
+        line = dict(zip(keys, key, strict=True)) | dict(zip(("value", "low", "high"), interval(grid), strict=True))
+        line |= {"steps": int(steps[key[0]]), "seeds": len(grid), "n": len(grid.columns)}
+        base = groups.get((first, key[1], 0, key[3]))
+        if base is not None and (key[0], key[2]) != (first, 0):
+            difference = (grid - base).dropna(how="all").dropna(how="all", axis=1)
+            if difference.size:
+                over = zip(("over", "over_low", "over_high"), interval(difference), strict=True)
+                line |= dict(over)
+        lines.append(line)
     return pd.DataFrame(lines)
 
 
@@ -124,7 +144,8 @@ def markdown(lines: pd.DataFrame, names: dict[str, str]) -> str:
             continue
         figures = [f for f in FIGURES if f in set(part["figure"])]
         counted = part.drop_duplicates(["variant", "fitted"])
-        parts += [f"**{title}** ({part['n'].max()} people, {part['seeds'].max()} seeds)\n"]
+        people_seen = part[part["figure"] == "psnr_gain_db"]["n"].max()
+        parts += [f"**{title}** ({people_seen} people, {part['seeds'].max()} seeds)\n"]
         parts += ["| variant | steps | " + " | ".join(FIGURES[f] for f in figures) + " |"]
         parts += ["|---|---:|" + "---|" * len(figures)]
         order = sorted(counted.itertuples(), key=lambda row: (list(names).index(row.variant), row.fitted))
@@ -138,13 +159,18 @@ def markdown(lines: pd.DataFrame, names: dict[str, str]) -> str:
 
 
 def cell(line: pd.Series) -> str:
-    """``value [low, high]``."""
-    return f"{line['value']:.2f} [{line['low']:.2f}, {line['high']:.2f}]"
+    """``value [low, high]``, with ▲ or ▼ where it differs from the first variant's."""
+    mark = ""
+    if line.get("over_low", np.nan) > 0 or line.get("over_high", np.nan) < 0:
+        mark = " ▲" if line["over"] > 0 else " ▼"
+    return f"{line['value']:.2f} [{line['low']:.2f}, {line['high']:.2f}]{mark}"
 
 
 def contact_sheet(shown: Sequence[tuple[str, np.ndarray]], path: Path, credit: str) -> None:
     """Sources and drivers once, then every variant's outputs under them."""
     pairs = len(shown[0][1])
+    if not pairs:
+        raise InputError("The ablation has no pictures to show: no clip survived the preparation.")
     rows = [Row([Cell(shown[0][1][i, k]) for i in range(pairs)], label) for k, label in enumerate(("source", "driver"))]
     rows += [Row([Cell(images[i, 2]) for i in range(pairs)], name) for name, images in shown]
     with atomic(path) as temporary:
@@ -154,7 +180,7 @@ def contact_sheet(shown: Sequence[tuple[str, np.ndarray]], path: Path, credit: s
 def table(arguments: argparse.Namespace) -> None:
     """Pool all measurements: CSV, Markdown, and the pictures of the first seed."""
     names: dict[str, str] = json.loads(arguments.methods)["main"]
-    lines = pooled(pd.concat([pd.read_parquet(path) for path in arguments.measured]))
+    lines = pooled(pd.concat([pd.read_parquet(path) for path in arguments.measured]), next(iter(names)))
     with atomic(arguments.output) as temporary:
         lines.round(4).to_csv(temporary, index=False)
     with atomic(arguments.output.with_suffix(".md")) as temporary:
@@ -172,7 +198,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--shards", type=Path, nargs="+", required=True, metavar="DIR", help="shards of all datasets")
     one.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="final.safetensors")
     one.add_argument("--fit", type=int, default=0, metavar="STEPS", help="also examine strangers fitted to their photo")
-    one.add_argument("--clips", nargs="*", default=[], help="clips whose pictures are drawn")
+    one.add_argument("--clips", nargs="*", default=[], help="clips to be pictured; where none is there: all")
     one.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="figures; pictures beside, as .npy")
     one.set_defaults(main=measure)
     every = commands.add_parser("table", help="pool variants and seeds")

@@ -1,7 +1,7 @@
 """The adversarial stage: a dual discriminator that learns beside the model (paper, "Training"; EG3D's settings)."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from model.adversarial import R1_INTERVAL, discriminator_loss, generator_loss, r1_penalty, real_pair
 from model.discriminator import DualDiscriminator
+from model.finite import check_finite
 from model.foreign import load_discriminator
 from model.pairs import ahead
 from model.planedict import Output
@@ -18,6 +19,10 @@ from model.real_images import RealBatch, RealImages
 from model.settings import AdversarialSettings, ModelSettings
 
 log = logging.getLogger("train")
+
+
+Judged = tuple[Output, Tensor]
+"""What a discriminator is shown of the model: a rendered batch and its camera labels [b, 25]."""
 
 
 class _Judge(nn.Module):
@@ -80,19 +85,21 @@ class Adversary:
         self.discriminator.requires_grad_(False)
         return self.settings.weight * generator_loss(self.discriminator(image, raw, labels))
 
-    def batches(self, start: int, steps: int, size: int, workers: int) -> Iterator[RealBatch]:
-        """This device's real images from step ``start`` on."""
+    def batches(self, start: int, stop: int, size: int, workers: int) -> Iterator[RealBatch]:
+        """This device's real images, ``size`` of them each time; one index per micro-batch."""
         rank = self.fabric.global_rank
-        return ahead(lambda step: self.real.batch(size, self.seed, step, rank), range(start, steps), workers)
+        return ahead(lambda index: self.real.batch(size, self.seed, index, rank), range(start, stop), workers)
 
-    def train_step(self, step: int, output: Output, labels: Tensor, real: RealBatch) -> dict[str, Tensor]:
-        """One step of the discriminator on outputs (detached here) and as many real images."""
+    def train_step(self, step: int, judged: Sequence[Judged], real: Iterator[RealBatch]) -> dict[str, Tensor]:
+        """One step of the discriminator on the model's outputs (detached here) and as many real images."""
         self.discriminator.requires_grad_(True)
-        device = self.fabric.device
-        real = RealBatch(real.images.to(device), real.cameras.to(device), real.names)
         self.optimizer.zero_grad(set_to_none=True)
-        loss, figures = self.judge(output, labels, real, step % R1_INTERVAL == 0)
-        self.fabric.backward(loss)
+        figures: dict[str, Tensor] = {}
+        for number, (output, labels) in enumerate(judged, 1):
+            photos = next(real).to(self.fabric.device)
+            with self.fabric.no_backward_sync(self.judge, enabled=number < len(judged)):
+                loss, figures = self.judge(output, labels, photos, step % R1_INTERVAL == 0)
+                check_finite(self.fabric, loss, f"the discriminator's loss at step {step}", photos.names)
+                self.fabric.backward(loss / len(judged))
         self.optimizer.step()
-        found: dict[str, Tensor] = figures
-        return found
+        return figures

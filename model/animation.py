@@ -16,7 +16,6 @@ from model.cameras import relative_camera, split_label, view_labels
 from model.data import FrameStore, resized, to_images, to_tensor
 from model.fitting import fit
 from model.planedict import Output
-from preprocessing.cli import InputError
 from preprocessing.prepare import Photo
 
 ORBIT = 0.4
@@ -138,7 +137,7 @@ class Animation:
             still = torch.zeros(1, settings.motion_dim, device=self.device)
             motion = still if settings.relative_codes else animator.source(image).motion
             if motion is None:
-                raise InputError("--fit needs a model with relative motion codes, or whose E gives both codes.")
+                raise ValueError("a photo has no driver's view for a motion encoder of its own")
             target = to_tensor(seen).to(self.device)
             self.source = fit(animator, image, target, self.camera.to(self.device), motion, fit_steps)
         else:

@@ -13,15 +13,21 @@ from model.planedict import Output, PlaneDict
 
 BATCH = 4
 """Frames rendered at once: enough to amortise overhead, little memory."""
+SPARSE = 0.5
+"""Share of cells with something in them, above which looking for empty space takes longer than it saves."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """An encoded source: codes and identity planes, batch of one; ω_m unless motion has an encoder of its own."""
+    """An encoded source: codes and identity planes, batch of one, and whether there is empty space to skip.
+
+    ω_m is None where motion has an encoder of its own.
+    """
 
     identity: Float[Tensor, "1 d"]
     motion: Float[Tensor, "1 m"] | None
     planes: Float[Tensor, "1 c r r"]
+    sparse: bool
 
 
 class Animator:
@@ -36,7 +42,14 @@ class Animator:
     def source(self, image: Float[Tensor, "1 3 e e"]) -> Source:
         """Encode a source photo (black background, encoder resolution, [−1, 1])."""
         identity, motion = self.model.codes(image)
-        return Source(identity, motion, self.model.identity_planes(identity))
+        return self.encoded(identity, motion, self.model.identity_planes(identity))
+
+    @torch.inference_mode()
+    def encoded(self, identity: Tensor, motion: Tensor | None, planes: Float[Tensor, "1 c r r"]) -> Source:
+        """A source of these codes and identity planes."""
+        still = self.model.planes(planes, torch.zeros_like(planes))
+        occupancy = self.model.occupancy(still, self.model.settings.neural_rendering_resolution**2)
+        return Source(identity, motion, planes, occupancy is not None and occupancy.share() < SPARSE)
 
     @torch.inference_mode()
     def motion(
@@ -56,7 +69,8 @@ class Animator:
         for part, cameras in zip(motion.split(BATCH), labels.split(BATCH), strict=True):
             codes = self.model.driving_code(part, source.motion)
             planes = self.model.planes(source.planes, self.model.motion_planes(codes, self.bases))
-            yield self.model.render(planes, cameras, source.identity.expand(len(codes), -1), codes)
+            identity = source.identity.expand(len(codes), -1)
+            yield self.model.render(planes, cameras, identity, codes, skip_empty=source.sparse)
 
     def drive(
         self, source: Source, motion: Float[Tensor, "n m"], labels: Float[Tensor, "n 25"]

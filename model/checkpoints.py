@@ -24,11 +24,11 @@ def save_state(directory: Path, step: int, state: dict[str, Any]) -> None:
         old.unlink()
 
 
-def latest_state(directory: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-    """The newest readable state, its tensors on ``device``, or None; a damaged file gives way to the one before."""
+def latest_state(directory: Path) -> dict[str, Any] | None:
+    """The newest readable state, on the CPU, or None; a damaged newest file gives way to the one before."""
     for path in sorted(directory.glob("*.pt"), reverse=True):
         try:
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
         except Exception:  # torch raises many kinds for a damaged archive
             continue
     return None

@@ -76,12 +76,11 @@ class DiscriminatorBlock(nn.Module):
 def minibatch_deviation(x: Float[Tensor, "b c h w"], group_size: int) -> Float[Tensor, "b c+1 h w"]:
     """Append one channel: the standard deviation within groups of samples, averaged over channels and pixels.
 
-    Samples i, i + b/g, i + 2·b/g … form a group of g = min(group_size, b); ValueError where g does not divide b.
+    Samples i, i + b/g, i + 2·b/g … form a group of g, the largest divisor of the batch up to ``group_size`` (EG3D takes
+    the smaller of both and refuses other batches).
     """
     batch, channels, height, width = x.shape
-    group = min(group_size, batch)
-    if batch % group:
-        raise ValueError(f"a batch of {batch} does not split into minibatch-deviation groups of {group}")
+    group = next(size for size in range(min(group_size, batch), 0, -1) if batch % size == 0)
     grouped = x.reshape(group, -1, channels, height, width)
     variance = (grouped - grouped.mean(0)).square().mean(0)
     deviation = torch.sqrt(variance + 1e-8).mean((1, 2, 3))

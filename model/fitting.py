@@ -22,6 +22,8 @@ RAYS = 2048
 RATE = 3e-3
 FADE = 0.3
 """Last share of the steps, in which the rate falls to zero."""
+SQUARED_WEIGHT = 4.0
+"""Weight of squared errors beside L1, which alone leaves small things out."""
 DETAIL_WEIGHT = 1.0
 """Weight of the squared texels added to what G_id can say: little, so that they hold what it cannot (glasses, hair)."""
 MIRROR_WEIGHT = 0.1
@@ -69,10 +71,11 @@ def fit(
         output = model.render_pixels(planes, views, pixels, side).features[..., :3].transpose(1, 2)
         wanted = seen.gather(2, pixels[:, None].expand(-1, 3, -1))
         difference = output - wanted
-        errors = (difference.abs() + 4 * difference.square()).mean((1, 2))
+        errors = (difference.abs() + SQUARED_WEIGHT * difference.square()).mean((1, 2))
         loss = (errors * weight).sum() + DETAIL_WEIGHT * detail.square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
     with torch.inference_mode():
-        return Source(code.detach(), source.motion, network(code) + detail.detach())
+        # The code as encoded: super-resolution is styled by it and knows no other.
+        return animator.encoded(source.identity, source.motion, network(code) + detail)

@@ -15,8 +15,7 @@ from model.data import EYES
 from model.losses import contrastive_loss, disentanglement_loss, masked_mean, reconstruction_loss
 from model.pairs import Batch
 from model.planedict import Output, PlaneDict
-from model.settings import TrainingSettings
-from preprocessing.cli import InputError
+from model.settings import TrainingSettings, check_together
 
 Critic = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Image [b, 3, r, r], raw image [b, 3, s, s], camera label [b, 25] → the adversarial stage's loss of the generator."""
@@ -95,8 +94,7 @@ class Objective(nn.Module):
 
     def __init__(self, model: PlaneDict, settings: TrainingSettings) -> None:
         super().__init__()
-        if settings.rays is not None and model.settings.superresolution:
-            raise InputError("training: 'rays' must be null with superresolution, which needs whole images.")
+        check_together(model.settings, settings)
         self.model, self.settings = model, settings
 
     def forward(self, batch: Batch, reader: PlaneDict, critic: Critic | None = None) -> Result:
@@ -201,7 +199,8 @@ class Objective(nn.Module):
     def cycle(self, image: Tensor, bases: Tensor | None, batch: Batch, done: float) -> Float[Tensor, ""]:
         """The cross output drives its own driver's person, where the truth is known: the driver's frame.
 
-        (DPE, CVPR 2023; MegaPortraits, ECCV 2022, train on such cycles.)
+        (DPE, CVPR 2023; MegaPortraits, ECCV 2022, train on such cycles.) The trained model itself reads the output
+        here: a constant code would not draw the driver's frame.
         """
         model = self.model
         assert batch.driver_sources is not None

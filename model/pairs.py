@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 from model.data import FrameStore, to_tensor
 from model.settings import TrainingSettings
 from preprocessing.cameras import flip_camera
+from preprocessing.cli import InputError
+from preprocessing.reader import Sample
 
 T = TypeVar("T")
 CROSS_EVERY = 3
@@ -85,26 +87,38 @@ class PairSampler:
 
     def __init__(self, store: FrameStore, settings: TrainingSettings, seed: int) -> None:
         self.store, self.settings, self.seed = store, settings, seed
-        self.frames: dict[str, list[tuple[str, int]]] = {}
+        self.samples: dict[str, list[Sample]] = {}
         self.people: dict[str, list[str]] = {}
-        for key, sample in store.clips.samples.items():
+        for sample in store.clips.samples.values():
             if settings.people and sample.person not in settings.people:
                 continue
-            if sample.clip not in self.frames:
+            if sample.clip not in self.samples:
                 self.people.setdefault(sample.person, []).append(sample.clip)
-            self.frames.setdefault(sample.clip, []).extend((key, i) for i in range(sample.frames))
+            self.samples.setdefault(sample.clip, []).append(sample)
+        if store.clips and (missing := set(settings.people) - set(self.people)):
+            raise InputError(f"training: 'people' names '{min(missing)}', of whom there are no training frames.")
         self._openings = lru_cache(256)(self._read_openings)
 
     def _read_openings(self, clip: str) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
         """Mouth and eye opening of a clip's frames."""
-        clips, frames = self.store.clips, self.frames[clip]
-        mouth = np.array([clips[key].opening[i] for key, i in frames])
-        return mouth, np.array([clips[key].eye_opening[i] for key, i in frames])
+        clips = [self.store.clips[sample.key] for sample in self.samples[clip]]
+        return np.concatenate([c.opening for c in clips]), np.concatenate([c.eye_opening for c in clips])
+
+    def _frame(self, clip: str, number: int) -> tuple[str, int]:
+        """The ``number``-th frame of a clip, counted through its samples."""
+        for sample in self.samples[clip]:
+            if number < sample.frames:
+                return sample.key, number
+            number -= sample.frames
+        raise IndexError(number)
+
+    def _any_frame(self, clip: str, rng: np.random.Generator) -> tuple[str, int]:
+        return self._frame(clip, int(rng.integers(sum(sample.frames for sample in self.samples[clip]))))
 
     def is_cross(self, step: int) -> bool:
         """Whether ``step`` takes cross pairs: every third where L_dis or a cycle uses them and there are two people."""
         s = self.settings
-        begun = step >= s.dis_start * s.iterations
+        begun = step > s.dis_start * s.iterations
         return s.uses_cross and begun and step % CROSS_EVERY == CROSS_EVERY - 1 and len(self.people) > 1
 
     def batch(self, step: int, part: int = 0) -> Batch:
@@ -117,7 +131,7 @@ class PairSampler:
         sources, drivers, clips, source_clips = [], [], [], []
         for person in order[: s.sources]:
             clip = str(rng.choice(self.people[person]))
-            sources.append(self.frames[clip][rng.integers(len(self.frames[clip]))])
+            sources.append(self._any_frame(clip, rng))
             driver_clip = clip
             if cross:
                 other = str(rng.choice([p for p in people if p != person]))
@@ -128,7 +142,7 @@ class PairSampler:
         relative = self.store.settings.relative_codes
         neutrals = [self._neutral(clip, rng) for clip in clips] if relative else []
         source_neutrals = [self._neutral(clip, rng) for clip in source_clips] if relative and s.uses_cross else []
-        photos = [self.frames[clip][rng.integers(len(self.frames[clip]))] for clip in clips] if cross else []
+        photos = [self._any_frame(clip, rng) for clip in clips] if cross else []
         batch = Batch(
             sources=self.store.sources(sources),
             drivers=self.store.drivers(drivers),
@@ -150,13 +164,12 @@ class PairSampler:
         return candidates[rng.integers(len(candidates))]
 
     def _driver(self, clip: str, rng: np.random.Generator) -> tuple[str, int]:
-        frames, s = self.frames[clip], self.settings
-        choice = rng.random()
+        s, choice = self.settings, rng.random()
         if choice >= s.stratified_drivers + s.stratified_eyes:
-            return frames[rng.integers(len(frames))]
+            return self._any_frame(clip, rng)
         openings = self._openings(clip)[0 if choice < s.stratified_drivers else 1]
         low, high = np.quantile(openings, [0.01, 0.99])
-        return frames[int(np.argmin(np.abs(openings - rng.uniform(low, high))))]
+        return self._frame(clip, int(np.argmin(np.abs(openings - rng.uniform(low, high)))))
 
 
 class _Indexed(Dataset[T]):
@@ -171,7 +184,8 @@ class _Indexed(Dataset[T]):
 
 def ahead(make: Callable[[int], T], order: range, workers: int) -> Iterator[T]:
     """``make(i)`` for each i of ``order``, made ahead of time by ``workers`` processes (0: when asked for)."""
-    return iter(DataLoader(_Indexed(make), batch_size=None, sampler=order, num_workers=workers))
+    pinned = torch.cuda.is_available()
+    return iter(DataLoader(_Indexed(make), batch_size=None, sampler=order, num_workers=workers, pin_memory=pinned))
 
 
 def batches(sampler: PairSampler, start: int, rank: int = 0, devices: int = 1) -> Iterator[Batch]:

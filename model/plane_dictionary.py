@@ -97,13 +97,18 @@ class _OrthonormalTexels(torch.autograd.Function):
 
 
 class _WeightedSum(torch.autograd.Function):
-    """:mod:`model.kernels.dictionary`'s Σ_n coefficients [b, n, p] · bases [n, c, p]."""
+    """Σ_n coefficients [b, n, p] · bases [n, c, p], without a copy of the bases: compiled, or one base at a time."""
 
     @staticmethod
     def forward(ctx: Any, coefficients: Tensor, bases: Tensor) -> Tensor:
         ctx.save_for_backward(coefficients, bases)
-        out = coefficients.new_empty(len(coefficients), *bases.shape[1:])
-        kernels.weighted_sum(*arrays(coefficients, bases, out))
+        if compilable(coefficients, bases):
+            out = coefficients.new_empty(len(coefficients), *bases.shape[1:])
+            kernels.weighted_sum(*arrays(coefficients, bases, out))
+            return out
+        out = bases.new_zeros(len(coefficients), *bases.shape[1:])
+        for weight, base in zip(coefficients.unbind(1), bases, strict=True):
+            out.addcmul_(weight[:, None].to(out), base)
         return out
 
     @staticmethod
@@ -111,7 +116,12 @@ class _WeightedSum(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         coefficients, bases = ctx.saved_tensors
         totals = torch.empty_like(coefficients), torch.empty_like(bases)
-        kernels.weighted_sum_gradients(*arrays(gradients[0].contiguous(), coefficients, bases, *totals))
+        if compilable(coefficients, bases):
+            kernels.weighted_sum_gradients(*arrays(gradients[0].contiguous(), coefficients, bases, *totals))
+            return totals
+        for n, (weight, base) in enumerate(zip(coefficients.unbind(1), bases, strict=True)):
+            totals[0][:, n] = (gradients[0] * base).sum(1)
+            totals[1][n] = (gradients[0] * weight[:, None]).sum(0)
         return totals
 
 
@@ -120,15 +130,10 @@ def combine(
 ) -> Float[Tensor, "batch channels height width"]:
     """Σ_n coefficients_n ⊙ scaled_n, each coefficient map broadcast over the channels.
 
-    Compiled on a CPU in single precision; elsewhere one small matrix product per texel, both factors laid out for it.
+    Compiled on a CPU in single precision; elsewhere base after base. Differentiable once.
     """
-    batch, _, height, width = coefficients.shape
-    if compilable(coefficients, scaled):
-        total = _WeightedSum.apply(coefficients.flatten(2).contiguous(), scaled.flatten(2).contiguous())
-        return total.unflatten(2, (height, width))
-    left = coefficients.flatten(2).permute(2, 0, 1).contiguous()
-    per_texel = left @ scaled.flatten(2).permute(2, 0, 1).contiguous()
-    return per_texel.permute(1, 2, 0).reshape(batch, -1, height, width)
+    total = _WeightedSum.apply(coefficients.flatten(2).contiguous(), scaled.flatten(2).contiguous())
+    return total.unflatten(2, coefficients.shape[2:])
 
 
 def smooth_noise(count: int, channels: int, height: int, width: int) -> Float[Tensor, "count channels height width"]:
@@ -197,4 +202,4 @@ class PlaneDictionary(nn.Module):
         Done after every optimiser step (projected gradient descent on the orthonormal frames), ``weight`` itself is
         what :meth:`scaled_bases` would return, and a step needs no QR in its forward and backward pass.
         """
-        self.weight.copy_(self.scaled_bases())
+        self.weight.copy_(self.bases()).mul_(self.gain)

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 from model.cameras import REFERENCE_RADIUS, split_label
 from model.decoder import TriplaneDecoder
 from model.encoder import build_encoder
+from model.occupancy import find_occupancy
 from model.plane_dictionary import PlaneDictionary, combine
 from model.rays import rays_of_pixels
-from model.renderer import RenderConfig, Rendering, look_up, plane_rows, render_rays
+from model.renderer import Occupancy, RenderConfig, Rendering, look_up, plane_rows, render_rays
 from model.settings import FUSION_HEADS, GeneratorSettings, ModelSettings
 from model.stylegan2 import SynthesisNetwork
 from model.superresolution import SuperResolution
@@ -184,8 +185,9 @@ class PlaneDict(nn.Module):
         total = self.canonical + identity_planes + motion_planes
         return total.unflatten(1, (3, self.settings.plane_channels))
 
+    @property
     def render_config(self) -> RenderConfig:
-        """The renderer's conventions; depths are jittered in training."""
+        """The renderer's conventions as the settings say; depths are jittered in training."""
         r = self.settings.render
         return RenderConfig(
             near=r.near,
@@ -196,25 +198,41 @@ class PlaneDict(nn.Module):
             aggregate=r.aggregate,
             plane_axes=r.plane_axes,
             jitter=self.training,
+            rays_at_once=r.rays_at_once,
         )
 
     def density(self, planes: Float[Tensor, "b 3 c r r"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 1"]:
         """Raw density at ``points`` in world units, before the marcher's softplus; seen from the front if at all."""
         with torch.autocast(planes.device.type, enabled=False):
-            features = look_up(plane_rows(planes), planes.shape, points, self.render_config())
+            features = look_up(plane_rows(planes.float()), planes.shape, points, self.render_config)
             return self.decoder(features, points.new_tensor([0, 0, -1]).expand_as(points))[0]
 
+    def occupancy(self, planes: Float[Tensor, "b 3 c r r"], rays: int) -> Occupancy | None:
+        """Where ``planes`` hold anything to see, for ``rays`` per image (:func:`find_occupancy`)."""
+        return find_occupancy(planes, self.decoder, self.render_config, rays)
+
     def render_pixels(
-        self, planes: Float[Tensor, "b 3 c r r"], label: Float[Tensor, "b 25"], pixels: Tensor, resolution: int
+        self,
+        planes: Float[Tensor, "b 3 c r r"],
+        label: Float[Tensor, "b 25"],
+        pixels: Tensor,
+        resolution: int,
+        skip_empty: bool = False,
     ) -> Rendering:
-        """Render the rays of ``pixels`` [b, n] (row-major in a ``resolution``² image) from the cameras ``label``."""
+        """Render the rays of ``pixels`` [b, n] (row-major in a ``resolution``² image) from the cameras ``label``.
+
+        ``skip_empty``, without gradients: leave out empty space (:func:`find_occupancy`).
+        """
         # Half precision would move rays and samples: the renderer leaves mixed precision.
         with torch.autocast(planes.device.type, enabled=False):
+            planes, config = planes.float(), self.render_config
             cam2world, intrinsics = split_label(label)
             origins, directions = rays_of_pixels(cam2world, intrinsics, pixels, resolution)
             shift = torch.linalg.vector_norm(cam2world[:, :3, 3], dim=1) - REFERENCE_RADIUS
-            config = self.render_config()
-            return render_rays(planes.float(), self.decoder, origins, directions, config, depth_shift=shift)
+            occupancy = self.occupancy(planes, pixels.shape[1]) if skip_empty else None
+            return render_rays(
+                planes, self.decoder, origins, directions, config, depth_shift=shift, occupancy=occupancy
+            )
 
     def render(
         self,
@@ -223,14 +241,16 @@ class PlaneDict(nn.Module):
         identity: Float[Tensor, "b d"],
         motion: Float[Tensor, "b d"],
         resolution: int | None = None,
+        skip_empty: bool = False,
     ) -> Output:
         """Render whole images with ``resolution`` rays per side (``neural_rendering_resolution`` unless given).
 
         With super-resolution fewer rays are repeated up to that size, as in the authors' code while theirs grows.
+        ``skip_empty``, without gradients: leave out empty space (:func:`find_occupancy`).
         """
         side = resolution or self.settings.neural_rendering_resolution
         pixels = torch.arange(side * side, device=planes.device).expand(len(planes), -1)
-        rendering = self.render_pixels(planes, label, pixels, side)
+        rendering = self.render_pixels(planes, label, pixels, side, skip_empty)
         maps = [x.transpose(1, 2).unflatten(2, (side, side)) for x in rendering]
         full = self.settings.neural_rendering_resolution
         if self.settings.superresolution and side < full:

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, from_numpy
@@ -40,6 +41,10 @@ class RealBatch(NamedTuple):
     images: Float[Tensor, "b 3 r r"]
     cameras: Float[Tensor, "b 25"]
     names: list[str]
+
+    def to(self, device: torch.device) -> "RealBatch":
+        """The batch with its tensors on ``device``."""
+        return RealBatch(self.images.to(device), self.cameras.to(device), self.names)
 
 
 class RealImages:

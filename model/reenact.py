@@ -114,6 +114,8 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model, facts = load_weights(arguments.checkpoint)
+    if arguments.fit and not model.settings.relative_codes and model.settings.motion_encoder is not None:
+        raise InputError("--fit needs a model with relative motion codes, or whose E gives both codes.")
     photo = prepare_photo(arguments.source)
     view = chosen_view(arguments)
     with tempfile.TemporaryDirectory() as folder:

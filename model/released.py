@@ -12,7 +12,6 @@ from model.perceptual import PerceptualLoss, load_perceptual_loss
 from model.planedict import PlaneDict
 from model.schedules import rays_per_side
 from model.settings import TrainingSettings
-from preprocessing.cli import InputError
 
 DENSITY_POINTS = 1000
 """Points per image at which the density is asked to be smooth."""
@@ -25,11 +24,6 @@ class ReleasedObjective(Objective):
 
     def __init__(self, model: PlaneDict, settings: TrainingSettings) -> None:
         super().__init__(model, settings)
-        if model.settings.motion_encoder is not None or model.settings.relative_codes or settings.rays is not None:
-            raise InputError(
-                "training: 'released' needs whole images (rays: null) and a model whose encoder gives both codes"
-                " (motion_encoder: null, relative_codes: false)."
-            )
         losses = settings.released
         # In a list: a fixed network is no part of what is trained, averaged or saved.
         self.perceptual = []

@@ -6,9 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from model.decoder import TriplaneDecoder
 from model.kernels import rendering
@@ -30,6 +31,34 @@ class RenderConfig:
     aggregate: Literal["sum", "mean"] = "sum"
     plane_axes: Literal["yz", "eg3d"] = "yz"
     jitter: bool = False
+    rays_at_once: int | None = None
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """What the cells of a cube around the box hold, per image: 0 nothing, 1 what is black, 2 what is seen.
+
+    :mod:`model.occupancy` finds out.
+    """
+
+    cells: UInt8[Tensor, "batch g g g"]
+    side: float
+
+    def share(self) -> float:
+        """Share of the cells that are not empty."""
+        return self.cells.count_nonzero().item() / self.cells.numel()
+
+    def spans(
+        self,
+        origins: Float[Tensor, "batch rays 3"],
+        directions: Float[Tensor, "batch rays 3"],
+        depths: Float[Tensor, "batch rays samples"],
+    ) -> Int[Tensor, "batch rays 2"]:
+        """The samples that matter to each ray: from, and to before; 0, 0 where it meets nothing that is seen."""
+        spans = torch.empty(*depths.shape[:2], 2, dtype=torch.int64)
+        rays = arrays(origins, directions, depths)
+        rendering.clip(*arrays(self.cells.flatten(1)), self.cells.shape[1], np.float32(self.side), rays, *arrays(spans))
+        return spans
 
 
 class Rendering(NamedTuple):
@@ -47,18 +76,41 @@ def render_rays(
     directions: Float[Tensor, "batch rays 3"],
     config: RenderConfig,
     depth_shift: Float[Tensor, "batch"] | None = None,
+    occupancy: Occupancy | None = None,
 ) -> Rendering:
     """Render rays through a tri-plane (EG3D's ``ImportanceRenderer``; paper, section "Tri-Plane Representation").
 
     ``decoder`` maps features [batch, points, channels] to raw density [batch, points, 1] and colour features.
-    ``depth_shift`` moves near and far per image, for cameras that are not at EG3D's distance of 2.7.
+    ``depth_shift`` moves near and far per image, for cameras that are not at EG3D's distance of 2.7. Rays and samples
+    in space that ``occupancy`` of these planes calls empty are left out, for rendering without gradients (the compiled
+    code only; PyTorch's operators would gain nothing).
     Gradients reach planes and decoder; the fine depths carry none. On a CPU, single precision takes compiled code
-    (:class:`_Compiled`, not twice differentiable), everything else the same steps in PyTorch.
+    (:class:`_Compiled`, not twice differentiable), everything else the same steps in PyTorch; there, with
+    ``config.rays_at_once``, the backward pass computes that many rays per image again instead of keeping all samples.
     """
     if isinstance(decoder, TriplaneDecoder) and _can_compile(planes, decoder, origins, directions):
-        return _render_compiled(planes, decoder, origins, directions, config, depth_shift)
+        return _render_compiled(planes, decoder, origins, directions, config, depth_shift, occupancy)
     table = plane_rows(planes)
-    shape = planes.shape
+    count = config.rays_at_once
+    if not count or not torch.is_grad_enabled():
+        return _render_rays(table, planes.shape, decoder, origins, directions, config, depth_shift)
+    parts = [
+        checkpoint(_render_rays, table, planes.shape, decoder, *rays, config, depth_shift, use_reentrant=False)
+        for rays in zip(origins.split(count, 1), directions.split(count, 1), strict=True)
+    ]
+    return Rendering(*(torch.cat(part, dim=1) for part in zip(*parts, strict=True)))
+
+
+def _render_rays(
+    table: Tensor,
+    shape: torch.Size,
+    decoder: TriplaneDecoder | Callable[..., tuple[Tensor, Tensor]],
+    origins: Tensor,
+    directions: Tensor,
+    config: RenderConfig,
+    depth_shift: Tensor | None,
+) -> Rendering:
+    """What :func:`render_rays` does, in PyTorch's operators, from the planes' texels as rows."""
 
     def query(depths: Tensor) -> tuple[Tensor, Tensor]:
         batch, rays, samples, _ = depths.shape
@@ -98,12 +150,12 @@ def _render_compiled(
     directions: Tensor,
     config: RenderConfig,
     depth_shift: Tensor | None,
+    occupancy: Occupancy | None,
 ) -> Rendering:
     depths = coarse_depths(origins, config, depth_shift)[..., 0].contiguous()
     draws = quantiles(len(planes) * origins.shape[1], config, origins) if config.fine_samples else origins.new_zeros(0)
     rays = (origins.contiguous(), directions.contiguous(), depths, draws.reshape(*origins.shape[:2], -1))
-    layers = (x for fc in (decoder.fc1, decoder.fc2) for x in (fc.weight * fc.weight_gain, fc.bias * fc.bias_gain))
-    features, depth, opacity, all_depths = _Compiled.apply(planes, config, *layers, *rays)
+    features, depth, opacity, all_depths = _Compiled.apply(planes, config, occupancy, *layers_of(decoder), *rays)
     depth = torch.nan_to_num(depth, float("inf")).clamp(all_depths.min(), all_depths.max())
     return Rendering(features, depth[..., None], opacity[..., None])
 
@@ -112,14 +164,15 @@ class _Compiled(torch.autograd.Function):
     """:mod:`model.kernels.rendering`: features, depth (not clamped), opacity of rays, and the depths of samples."""
 
     @staticmethod
-    def forward(ctx: Any, planes: Tensor, config: RenderConfig, *tensors: Tensor) -> Any:
+    def forward(ctx: Any, planes: Tensor, config: RenderConfig, occupancy: Occupancy | None, *tensors: Tensor) -> Any:
         table = plane_rows(planes)
-        axes = np.array(PLANE_AXES[config.plane_axes])
-        share = 1 / 3 if config.aggregate == "mean" else 1
-        ctx.shape = planes.shape
-        ctx.grid = tuple(planes.shape[-2:]), axes, np.float32(2 / config.box_side), np.float32(share)
+        ctx.shape, ctx.grid = planes.shape, grid_of(planes, config)
         *layers, origins, directions, depths, draws = tensors
         batch, rays, coarse = depths.shape
+        if occupancy is None:
+            spans = torch.tensor([0, coarse]).expand(batch, rays, 2).contiguous()
+        else:
+            spans = occupancy.spans(origins, directions, depths)
         sizes = (len(layers[-1]) - 1,), (), (), (coarse + draws.shape[2],)
         written = tuple(origins.new_empty(batch, rays, *size) for size in sizes)
         rendering.forward(
@@ -127,7 +180,8 @@ class _Compiled(torch.autograd.Function):
             ctx.grid,
             arrays(*layers),
             arrays(origins, directions, depths),
-            *arrays(draws),
+            *arrays(draws, spans),
+            occupancy is not None,
             arrays(*written),
         )
         ctx.save_for_backward(table, *layers, origins, directions, written[3])
@@ -150,7 +204,21 @@ class _Compiled(torch.autograd.Function):
         # Contiguous as the planes are: what comes before them sums it over images, which strides make slow.
         batch, _, channels, height, width = ctx.shape
         g_planes = totals[0].view(batch, 3, height, width, channels).permute(0, 1, 4, 2, 3).contiguous()
-        return g_planes, None, *totals[1:], None, None, None, None
+        return g_planes, None, None, *totals[1:], None, None, None, None
+
+
+def grid_of(
+    planes: Tensor, config: RenderConfig
+) -> tuple[tuple[int, int], Int[np.ndarray, "3 2"], np.float32, np.float32]:
+    """What the kernels know of planes: (height, width), their axes, 2 / box side, the share of each in a sum."""
+    height, width = planes.shape[-2:]
+    share = 1 / 3 if config.aggregate == "mean" else 1
+    return (height, width), np.array(PLANE_AXES[config.plane_axes]), np.float32(2 / config.box_side), np.float32(share)
+
+
+def layers_of(decoder: TriplaneDecoder) -> tuple[Tensor, ...]:
+    """The decoder's effective weights and biases."""
+    return tuple(x for fc in (decoder.fc1, decoder.fc2) for x in (fc.weight * fc.weight_gain, fc.bias * fc.bias_gain))
 
 
 def plane_rows(planes: Float[Tensor, "batch 3 channels height width"]) -> Float[Tensor, "rows channels"]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from preprocessing.cli import Block
+from preprocessing.cli import Block, InputError
 
 FUSION_HEADS = 4
 """Attention heads of ``motion_fusion: transformer``."""
@@ -56,6 +56,9 @@ class RenderSettings(Block):
     plane_axes: Literal["yz", "eg3d"] = Field("yz", description="third plane: (z, y), or EG3D's (z, x)")
     hidden_channels: int = Field(64, ge=1, description="width of the tri-plane decoder")
     feature_channels: int = Field(32, ge=3, description="rendered channels; the first three are the raw image")
+    rays_at_once: int | None = Field(
+        None, ge=1, description="GPU: rays per image whose samples are in memory in training; null: all"
+    )
     view_direction: bool = Field(False, description="give the decoder the viewing direction, as the paper's text does")
 
     @model_validator(mode="after")
@@ -163,12 +166,6 @@ class ReleasedLosses(Block):
     start_rays: int = Field(64, ge=8, description="rays per side at the start")
     growth_steps: int = Field(9600, ge=1, description="steps until the rays per side are the model's")
 
-    @model_validator(mode="after")
-    def _perceptual(self) -> "ReleasedLosses":
-        if self.perceptual and self.vgg19 is None:
-            raise ValueError("perceptual needs the weights of a VGG-19: set vgg19, or perceptual to 0")
-        return self
-
 
 class AdversarialSettings(Block):
     """The fine-tune that follows the training: a dual discriminator against real images (docs/training.md)."""
@@ -256,7 +253,9 @@ class TrainingSettings(Block):
             raise ValueError("there is no fine-tune without adversarial settings")
         rate = self.adversarial.learning_rate
         rates = {"learning_rate": rate, "plane_learning_rate": rate, "final_decay": 0.0}
-        return self.model_copy(update={**rates, "iterations": self.adversarial.iterations, "dis_start": 0.0})
+        # What the training phased in or out by its end stays so.
+        ends = {"dis_start": 0.0, "dis_ramp": 1e-9, "mask_squared_until": 0.0}
+        return self.model_copy(update={**rates, **ends, "iterations": self.adversarial.iterations})
 
     @property
     def uses_cross(self) -> bool:
@@ -276,3 +275,20 @@ class TrainingSettings(Block):
         if not isinstance(values, dict):
             return values
         return {**RECIPES.get(str(values.get("recipe", "paper")), {}), **values}
+
+
+def check_together(model: ModelSettings, training: TrainingSettings) -> None:
+    """What no block can see alone; raises InputError."""
+    if training.rays is not None and model.superresolution:
+        raise InputError("training: 'rays' must be null with superresolution, which needs whole images.")
+    losses = training.released
+    if losses is None:
+        return
+    own = model.motion_encoder is not None or model.relative_codes
+    if own or training.rays is not None or not model.superresolution:
+        raise InputError(
+            "training: 'released' needs whole images (rays: null), superresolution, and a model whose encoder gives"
+            " both codes (motion_encoder: null, relative_codes: false)."
+        )
+    if losses.perceptual and losses.vgg19 is None:
+        raise InputError("training: released.perceptual needs the weights of a VGG-19: set vgg19, or perceptual to 0.")

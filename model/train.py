@@ -26,21 +26,25 @@ PACE = {"threads", "workers", "cache_frames", "checkpoint_every"}
 """Settings that change how fast a training runs, not what comes out."""
 
 
-def origin(shards: Sequence[Path], model: ModelSettings, settings: TrainingSettings, seed: int) -> str:
-    """What a checkpoint must agree on to be resumed: settings, seed, the shards' indices (with their sha256)."""
+def origin(
+    shards: Sequence[Path], model: ModelSettings, settings: TrainingSettings, seed: int, start: Path | None = None
+) -> str:
+    """What a checkpoint must agree on to be resumed: settings, seed, shards (their indices hold sha256), start."""
     digest = hashlib.sha256((model.model_dump_json() + settings.model_dump_json(exclude=PACE) + str(seed)).encode())
     for folder in shards:
         for index in sorted(folder.glob("*.json")):
             digest.update(index.read_bytes())
+    if start is not None:
+        digest.update(start.read_bytes())
     return digest.hexdigest()
 
 
-def load_start(path: Path, settings: ModelSettings) -> PlaneDict:
-    """The trained model that a fine-tune starts from; it must be of the same settings."""
-    model, _ = load_weights(path)
+def load_start(path: Path, settings: ModelSettings) -> tuple[PlaneDict, dict[str, str]]:
+    """The trained model that a fine-tune starts from, and its facts; it must be of the same settings."""
+    model, facts = load_weights(path)
     if model.settings != settings:
         raise InputError(f"{path} holds a model of other settings than the one to fine-tune.")
-    return model
+    return model, facts
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -50,7 +54,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.start is not None and settings.adversarial is None:
         raise InputError("training: --start is where an adversarial fine-tune begins, and 'adversarial' is not set.")
     settings = settings.stage(finetune=arguments.start is not None)
-    start = load_start(arguments.start, model) if arguments.start is not None else None
+    start, before = load_start(arguments.start, model) if arguments.start is not None else (None, {})
     torch.set_num_threads(settings.threads)
     store = open_store(arguments.shards, "train", model, cached=settings.cache_frames)
     sampler = PairSampler(store, settings, arguments.seed)
@@ -59,7 +63,7 @@ def main(arguments: argparse.Namespace) -> None:
         settings = settings.model_copy(update={"iterations": 0})
     log.info("%d samples of %d people", len(store.clips), len(sampler.people))
     fabric = launch(settings)
-    belongs = origin(arguments.shards, model, settings, arguments.seed)
+    belongs = origin(arguments.shards, model, settings, arguments.seed, arguments.start)
     trainer = Trainer(fabric, model, settings, sampler, arguments.seed, belongs, start)
     train(trainer, arguments.output, arguments.curves, arguments.method, arguments.tensorboard)
     if not fabric.is_global_zero:
@@ -72,6 +76,8 @@ def main(arguments: argparse.Namespace) -> None:
         "clips": str(len(store.clips)),
         "people": str(len(sampler.people)),
     }
+    if arguments.start is not None:
+        facts |= {f"pretrained_{key}": value for key, value in before.items() if key in ("step", "training")}
     save_weights(arguments.output / "final.safetensors", trainer.ema, facts)
     write_card(arguments.output / "card.md", model, facts)
 

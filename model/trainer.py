@@ -12,11 +12,12 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.tensorboard import SummaryWriter
 
-from model.adversary import Adversary
+from model.adversary import Adversary, Judged
 from model.checkpoints import forget_states, latest_state, save_state
+from model.finite import check_finite
 from model.objective import Objective
 from model.pairs import Batch, PairSampler, batches
-from model.planedict import PlaneDict
+from model.planedict import Output, PlaneDict
 from model.real_images import RealBatch
 from model.released import ReleasedObjective
 from model.settings import ModelSettings, TrainingSettings
@@ -26,16 +27,14 @@ from preprocessing.cli import InputError, progress
 log = logging.getLogger("train")
 
 
-class NonFiniteLoss(InputError):
-    """The loss became NaN or infinite; the message names the step and the batch's clips."""
-
-
 def launch(settings: TrainingSettings) -> Fabric:
     """The devices the settings ask for, started: GPUs where there are any, else CPU processes.
 
     Under torchrun or Slurm this process is one of theirs; otherwise the others are started here.
     """
-    many = settings.devices * settings.nodes > 1
+    many, found = settings.devices * settings.nodes > 1, torch.cuda.device_count()
+    if 0 < found < settings.devices:
+        raise InputError(f"training: 'devices' = {settings.devices}, but there are only {found} GPUs here.")
     # Noise strengths and, in some steps, whole networks get no gradient; buckets that are views save a copy of it.
     strategy = DDPStrategy(find_unused_parameters=True, gradient_as_bucket_view=True, broadcast_buffers=False)
     fabric = Fabric(
@@ -99,6 +98,7 @@ class Trainer:
         self.rates = [settings.learning_rate, settings.plane_learning_rate]
         self.step = 0
         self.rows: list[dict[str, Any]] = []
+        self.recent: dict[str, list[torch.Tensor]] = {}
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs; batches and noise are functions of (seed, step, device) and need no state."""
@@ -108,6 +108,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "rows": self.rows,
+            "recent": self.recent,
             "origin": self.origin,
             "adversary": self.adversary.state() if self.adversary else None,
         }
@@ -118,6 +119,7 @@ class Trainer:
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.rows = state["step"], state["rows"]
+        self.recent = {name: [v.to(self.fabric.device) for v in values] for name, values in state["recent"].items()}
         if self.adversary:
             self.adversary.restore(state["adversary"])
 
@@ -132,7 +134,8 @@ class Trainer:
         pairs = batches(self.sampler, self.step, self.fabric.global_rank, self.fabric.world_size)
         if self.adversary is None:
             return Stream(pairs, None)
-        return Stream(pairs, self.adversary.batches(self.step, s.iterations, s.sources * s.drivers, s.workers))
+        parts = (self.step * s.accumulate, s.iterations * s.accumulate)
+        return Stream(pairs, self.adversary.batches(*parts, s.sources * s.drivers, s.workers))
 
     def train_step(self, stream: Stream) -> dict[str, torch.Tensor]:
         """One optimiser step on the next batches of ``stream``; returns the step's figures, of this device."""
@@ -142,17 +145,20 @@ class Trainer:
             group["lr"] = rate * decay
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
+        judged: list[Judged] = []
         for micro in range(s.accumulate):
             batch = next(stream.pairs).to(self.fabric.device)
             self.reseed(micro)
             with self.fabric.no_backward_sync(self.objective, enabled=micro < s.accumulate - 1):
                 result = self.objective(batch, self.ema, critic)
-                self.check(result.loss, batch)
+                check_finite(self.fabric, result.loss, f"the loss at step {self.step}", batch.clips)
                 self.fabric.backward(result.loss / s.accumulate)
+            if critic is not None:
+                judged.append((Output(*(part.detach() for part in result.output)), batch.labels))
         self.optimizer.step()
         figures: dict[str, torch.Tensor] = result.figures
         if self.adversary is not None and stream.real is not None:
-            figures |= self.adversary.train_step(self.step, result.output, batch.labels, next(stream.real))
+            figures |= self.adversary.train_step(self.step, judged, stream.real)
         self.step += 1
         if self.model.settings.motion == "dictionary":
             self.model.dictionary.retract()
@@ -164,15 +170,6 @@ class Trainer:
         part = micro * self.fabric.world_size + self.fabric.global_rank
         words = np.random.SeedSequence([self.seed, self.step, part]).generate_state(2)
         torch.manual_seed(int(words[0]) << 32 | int(words[1]))
-
-    def check(self, loss: torch.Tensor, batch: Batch) -> None:
-        """Stop every device when the loss of one is not finite; that one names its clips."""
-        losses = self.fabric.all_gather(loss.detach())
-        assert isinstance(losses, torch.Tensor)
-        if torch.isfinite(losses).all():
-            return
-        whose = f"in a batch of {sorted(set(batch.clips))}" if not torch.isfinite(loss) else "on another device"
-        raise NonFiniteLoss(f"The loss is not finite ({loss.item()}) at step {self.step}, {whose}.")
 
     @torch.no_grad()
     def average(self) -> None:
@@ -186,35 +183,42 @@ class Trainer:
             kept.copy_(buffer)
 
 
+def resume(trainer: Trainer, directory: Path) -> None:
+    """Continue the checkpoint in ``directory``, if it is one of the same settings and data; else remove it."""
+    state = latest_state(directory)
+    if state is None:
+        return
+    if state.get("origin") == trainer.origin:
+        trainer.restore(state)
+        log.info("resuming at step %d", trainer.step)
+        return
+    log.info("the checkpoints here belong to other settings or data: starting anew")
+    trainer.fabric.barrier()
+    if trainer.fabric.is_global_zero:
+        forget_states(directory)
+
+
 def train(trainer: Trainer, directory: Path, curves: Path, title: str, events: Path | None = None) -> None:
     """Run ``trainer`` to its last iteration, with checkpoints and curves on the way.
 
     ``events``: a folder for TensorBoard. A checkpoint in ``directory`` of the same settings and data is continued.
     """
     settings, fabric = trainer.settings, trainer.fabric
-    state = latest_state(directory, fabric.device)
-    if state is not None and state.get("origin") != trainer.origin:
-        log.info("the checkpoints here belong to other settings or data: starting anew")
-        fabric.barrier()
-        if fabric.is_global_zero:
-            forget_states(directory)
-    elif state is not None:
-        trainer.restore(state)
-        log.info("resuming at step %d", trainer.step)
+    resume(trainer, directory)
     fabric.barrier()
     writer = SummaryWriter(events, purge_step=trainer.step + 1) if events and fabric.is_global_zero else None
-    stream, sums = trainer.batches(), dict[str, list[torch.Tensor]]()
+    stream = trainer.batches()
     steps = range(trainer.step, settings.iterations)
     for _ in progress(steps, title) if fabric.is_global_zero else steps:
         for metric, value in trainer.train_step(stream).items():
-            sums.setdefault(metric, []).append(value)
+            trainer.recent.setdefault(metric, []).append(value)
         if trainer.step % settings.log_every == 0 or trainer.step == settings.iterations:
-            for metric, values in sums.items():
+            for metric, values in trainer.recent.items():
                 mean = torch.stack(values).double().mean().item()
                 trainer.rows.append({"step": trainer.step, "metric": metric, "value": mean})
                 if writer is not None:
                     writer.add_scalar(metric, mean, trainer.step)
-            sums = {}
+            trainer.recent = {}
         if trainer.step % settings.checkpoint_every == 0 and fabric.is_global_zero:
             save_state(directory, trainer.step, trainer.state())
     if writer is not None:

@@ -65,6 +65,17 @@ class Plan:
         """The methods that are trained in one step."""
         return [slug for slug in self.settings_.trained if slug not in self.finetuned]
 
+    def real_images(self, slug: str) -> list[str]:
+        """What the check of a method's real images depends on, as far as it is there: a folder's list, or a zip."""
+        adversarial = self.settings_.training_of(slug).adversarial
+        found = [] if adversarial is None else [adversarial.real / "dataset.json", adversarial.real]
+        return [str(path) for path in found if path.is_file()]
+
+    def training_threads(self, slug: str) -> int:
+        """CPU threads of a method's training: of every device's process and of what reads ahead for it."""
+        training = self.settings_.training_of(slug)
+        return training.devices * (training.threads + training.workers)
+
     def names(self) -> str:
         """The methods of Tables 1 to 4 and of Table 5, each slug → name, as JSON."""
         run = self.settings_

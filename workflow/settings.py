@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
-from model.settings import ModelSettings, TrainingSettings
+from model.settings import ModelSettings, TrainingSettings, check_together
 from preprocessing.cli import Block, InputError, read_mapping, validated
 from preprocessing.embedded import EmbeddedSource
 from preprocessing.settings import CropSettings, DatasetSettings, FacesSettings, MasksSettings, ShardsSettings
@@ -163,8 +163,7 @@ def load(config: Mapping[str, Any]) -> RunSettings:
         if dataset.source.kind == "embedded":
             EmbeddedSource(dataset.source)  # refuses clips that it does not have
     for slug in run.trained:
-        run.model_of(slug)
-        run.training_of(slug)
+        check_together(run.model_of(slug), run.training_of(slug))
     return run
 
 

@@ -16,6 +16,10 @@ BLOCK = 256
 
 f32 = np.float32
 ZERO, HALF, ONE = f32(0), f32(0.5), f32(1)
+NOTHING = f32(-1e4)
+"""Raw density of empty space."""
+OPAQUE = f32(1e-3)
+"""Share of the light behind which nothing is seen."""
 # exp: a range of ± ln 2 / 2, Taylor's series, the exponent's bits. ROUND = 1.5 · 2²³ leaves an integer in the low bits.
 LOWEST, LOG2_E, ROUND = f32(-87), f32(1.44269504), f32(12582912)
 LN2_HIGH, LN2_LOW = f32(0.693359375), f32(-2.1219444e-4)
@@ -129,13 +133,19 @@ def inner(x: Any, y: Any) -> Any:
 
 
 @elementwise
-def locate(grid: Any, image: int, origins: Any, directions: Any, depths: Any, rows: Any, weights: Any) -> None:
-    """The twelve rows of the table [n, 12] that each point of rays [r, 3] × depths [r, s] reads, and their weights."""
+def locate(
+    grid: Any, image: int, origins: Any, directions: Any, depths: Any, spans: Any, offsets: Any, rows: Any, weights: Any
+) -> int:
+    """The twelve rows of the table [n, 12] that each point of rays [r, 3] × depths [r, s] reads, and their weights.
+
+    Of each ray the samples from spans[r, 0] to before spans[r, 1] count; sample s is point offsets[r] + s of n.
+    """
     (height, width), axes, scale, share = grid
     half_width, half_height = f32(width) * HALF, f32(height) * HALF
+    p = 0
     for r in range(depths.shape[0]):
-        for s in range(depths.shape[1]):
-            p = r * depths.shape[1] + s
+        offsets[r] = p - spans[r, 0]
+        for s in range(spans[r, 0], spans[r, 1]):
             for plane in range(3):
                 u, v = axes[plane, 0], axes[plane, 1]
                 x = ((origins[r, u] + depths[r, s] * directions[r, u]) * scale + ONE) * half_width - HALF
@@ -156,6 +166,8 @@ def locate(grid: Any, image: int, origins: Any, directions: Any, depths: Any, ro
                 rows[p, k], rows[p, k + 1], rows[p, k + 2], rows[p, k + 3] = j0 + i0, j0 + i1, j1 + i0, j1 + i1
                 weights[p, k], weights[p, k + 1] = top * left, top * right
                 weights[p, k + 2], weights[p, k + 3] = low * left, low * right
+            p += 1
+    return p
 
 
 @elementwise
@@ -193,15 +205,14 @@ def scatter(gradients: Any, rows: Any, weights: Any, table: Any, n: int) -> None
 
 @elementwise
 def composite(density: Any, depths: Any, alpha: Any, light: Any) -> None:
-    """Opacity of each interval [r, s − 1] between samples [r, s], and the light it gets (EG3D's ``MipRayMarcher2``)."""
-    for r in range(depths.shape[0]):
-        d, t, a = density[r], depths[r], alpha[r]
-        for i in range(depths.shape[1] - 1):
-            a[i] = ONE - exp(-softplus(HALF * (d[i] + d[i + 1]) - ONE) * (t[i + 1] - t[i]))
-        left = ONE
-        for i in range(depths.shape[1] - 1):
-            light[r, i] = left
-            left *= ONE - a[i] + f32(1e-10)
+    """Opacity of each interval between one ray's samples, and the light that gets there (EG3D's ``MipRayMarcher2``)."""
+    for i in range(len(depths) - 1):
+        middle = HALF * (density[i] + density[i + 1])
+        alpha[i] = ONE - exp(-softplus(middle - ONE) * (depths[i + 1] - depths[i]))
+    left = ONE
+    for i in range(len(depths) - 1):
+        light[i] = left
+        left *= ONE - alpha[i] + f32(1e-10)
 
 
 @elementwise
@@ -259,11 +270,82 @@ def decode(features: Any, layers: Any, hidden: Any, out: Any, n: int) -> None:
 
 
 @elementwise
-def forward(table: Any, grid: Any, layers: Any, rays: Any, quantiles: Any, written: Any) -> None:
+def sense(table: Any, grid: Any, layers: Any, places: Any, density: Any, brightness: Any) -> None:
+    """``density`` (≥ 0) and ``brightness`` (the largest colour) [b, x, y, z] at the lattice of ``places`` [g]."""
+    w1, _, w2, _ = layers
+    side = len(places)
+    points = side * side
+    rows, weights = np.empty((points, 12), np.int64), np.empty((points, 12), f32)
+    values, hidden = np.empty((len(w1[0]), points), f32), np.empty((len(w1), points), f32)
+    out = np.empty((len(w2), points), f32)
+    # One slice of constant x: rays along z from each y.
+    origins, directions, depths = np.zeros((side, 3), f32), np.zeros((side, 3), f32), np.empty((side, side), f32)
+    spans, offsets = np.zeros((side, 2), np.int64), np.empty(side, np.int64)
+    for j in range(side):
+        origins[j, 1], directions[j, 2], spans[j, 1] = places[j], ONE, side
+        depths[j] = places
+    for image in range(len(density)):
+        for i in range(side):
+            origins[:, 0] = places[i]
+            n = locate(grid, image, origins, directions, depths, spans, offsets, rows, weights)
+            gather(table, rows, weights, values, n)
+            decode(values, layers, hidden, out, n)
+            for j in range(side):
+                for k in range(side):
+                    p = j * side + k
+                    density[image, i, j, k] = softplus(out[0, p] - ONE)
+                    brightness[image, i, j, k] = out[1, p]
+                    for c in range(2, len(out)):
+                        brightness[image, i, j, k] = max(brightness[image, i, j, k], out[c, p])
+
+
+@elementwise
+def clip(cells: Any, side: int, cube: float, rays: Any, spans: Any) -> None:
+    """``spans`` [b, r, 2]: the coarse samples that matter to each ray through a ``cube`` of ``cells`` [b, side³].
+
+    From the first cell that is not empty (its light or its shade counts) to the last that is seen, and a sample more at
+    either end; none where nothing is seen. Beyond the cube its outermost cells count.
+    """
+    origins, directions, coarse = rays
+    batch, total, samples = coarse.shape
+    scale, step = f32(side) / cube, cube / f32(side)
+    for image in range(batch):
+        for r in range(total):
+            near, far = coarse[image, r, 0], coarse[image, r, samples - 1]
+            first, last = far + step, near - step
+            t = near
+            while t < far + step:
+                cell = side * side * side
+                index = 0
+                for axis in range(3):
+                    x = (origins[image, r, axis] + t * directions[image, r, axis]) * scale + HALF * f32(side)
+                    cell //= side
+                    index += cell * int(min(max(x, ZERO), f32(side - 1)))
+                if cells[image, index] >= 1:
+                    first = min(first, t)
+                if cells[image, index] == 2:
+                    last = t
+                t += step
+            a, b = 0, samples
+            while a < samples and coarse[image, r, a] <= first:
+                a += 1
+            while b > 0 and coarse[image, r, b - 1] >= last:
+                b -= 1
+            spans[image, r, 0], spans[image, r, 1] = max(a - 1, 0), min(b + 1, samples)
+            if last < near:
+                spans[image, r] = 0
+
+
+@elementwise
+def forward(
+    table: Any, grid: Any, layers: Any, rays: Any, quantiles: Any, spans: Any, shaded: bool, written: Any
+) -> None:
     """Render rays: origins, directions [b, r, 3], coarse depths [b, r, c]; fine ones at ``quantiles`` [b, r, f].
 
     ``table`` [rows, channels] holds the planes' texels as rows; ``grid`` is (height, width), the planes' axes, 2 / box
     side, and the share of each plane; ``layers`` are the decoder's weights and biases. ``quantiles`` are left sorted.
+    ``spans`` [b, r, 2]: the coarse samples of each ray to look at, from and to before; beyond them space is empty.
+    ``shaded``: neither look at fine samples where no light of the ray gets.
     Written: features [b, r, K], depth (not clamped) and opacity [b, r], depths of all samples [b, r, c + f].
     """
     w1, _, w2, _ = layers
@@ -271,65 +353,82 @@ def forward(table: Any, grid: Any, layers: Any, rays: Any, quantiles: Any, writt
     features, depth, opacity, depths = written
     batch, total, first = coarse.shape
     second = quantiles.shape[2]
-    samples = first + second
-    block = max(1, BLOCK // max(first, second))
-    outputs = len(w2)
-    rows, weights = (
-        np.empty((block * max(first, second), 12), np.int64),
-        np.empty((block * max(first, second), 12), f32),
-    )
-    values, hidden = np.empty((len(w1[0]), len(rows)), f32), np.empty((len(w1), len(rows)), f32)
-    out = np.empty((2, outputs, len(rows)), f32)
-    fine = np.empty((block, second), f32)
-    order = np.empty((block, samples), np.int64)
-    density, alpha, light = (
-        np.empty((block, samples), f32),
-        np.empty((block, samples), f32),
-        np.empty((block, samples), f32),
-    )
-    parts = np.empty((2, len(rows)), f32)
+    samples, outputs = first + second, len(w2)
+    capacity = max(BLOCK, first, second)
+    rows, weights = np.empty((capacity, 12), np.int64), np.empty((capacity, 12), f32)
+    values, hidden = np.empty((len(w1[0]), capacity), f32), np.empty((len(w1), capacity), f32)
+    out, parts = np.empty((2, outputs, capacity), f32), np.empty((2, capacity), f32)
+    fine, order = np.empty((capacity, second), f32), np.empty(samples, np.int64)
+    density, alpha, light = np.empty(samples, f32), np.empty(samples, f32), np.empty(samples, f32)
+    held, offsets = np.empty((2, capacity, 2), np.int64), np.empty((2, capacity), np.int64)
     for image in range(batch):
-        for start in range(0, total, block):
-            count = min(block, total - start)
+        start = 0
+        while start < total:
+            count = points = 0
+            while start + count < total and count < capacity:
+                a, b = spans[image, start + count, 0], spans[image, start + count, 1]
+                points += max(b - a, second) if b > a else 0
+                if points > capacity:
+                    break
+                held[:, count, 0], held[:, count, 1] = a, b
+                count += 1
             o, d = origins[image, start : start + count], directions[image, start : start + count]
             for turn in range(2 if second else 1):
                 t = fine[:count] if turn else coarse[image, start : start + count]
-                n = count * t.shape[1]
-                locate(grid, image, o, d, t, rows, weights)
+                n = locate(grid, image, o, d, t, held[turn], offsets[turn], rows, weights)
                 gather(table, rows, weights, values, n)
                 decode(values, layers, hidden, out[turn], n)
-                if turn == 0 and second:
-                    composite(out[0, 0, :n].reshape(count, first), t, alpha, light)
-                    for r in range(count):
-                        for i in range(first - 1):
-                            light[r, i] *= alpha[r, i]
-                        resample(t[r], light[r], quantiles[image, start + r], fine[r])
+                for r in range(count if turn == 0 and second else 0):
+                    a, b = held[0, r, 0], held[0, r, 1]
+                    if a == b:
+                        continue
+                    for s in range(first):
+                        density[s] = out[0, 0, offsets[0, r] + s] if a <= s < b else NOTHING
+                    composite(density, t[r], alpha, light)
+                    for i in range(first - 1):
+                        alpha[i] *= light[i]
+                    resample(t[r], alpha, quantiles[image, start + r], fine[r])
+                    held[1, r, 0], held[1, r, 1] = 0, second
+                    while held[1, r, 0] < second and fine[r, held[1, r, 0]] < t[r, a]:
+                        held[1, r, 0] += 1
+                    # Behind what lets no light through, a sample more and no further.
+                    while shaded and b - 2 > a and light[b - 2] < OPAQUE:
+                        b -= 1
+                    while held[1, r, 1] > held[1, r, 0] and fine[r, held[1, r, 1] - 1] > t[r, b - 1]:
+                        held[1, r, 1] -= 1
             for r in range(count):
-                merge(coarse[image, start + r], fine[r], depths[image, start + r], order[r])
+                a, b, t = held[0, r, 0], held[0, r, 1], depths[image, start + r]
+                if a == b:
+                    features[image, start + r] = -ONE
+                    opacity[image, start + r], depth[image, start + r] = ZERO, np.nan
+                    t[:] = coarse[image, start + r, first - 1]
+                    continue
+                merge(coarse[image, start + r], fine[r], t, order)
                 for s in range(samples):
-                    k = order[r, s]
-                    density[r, s] = out[0, 0, r * first + k] if k < first else out[1, 0, r * second + k - first]
-            composite(density[:count], depths[image, start : start + count], alpha, light)
-            for r in range(count):
-                t, before, weighted, light_sum = depths[image, start + r], ZERO, ZERO, ZERO
+                    turn, k = (0, order[s]) if order[s] < first else (1, order[s] - first)
+                    inside = held[turn, r, 0] <= k < held[turn, r, 1]
+                    density[s] = out[turn, 0, offsets[turn, r] + k] if inside else NOTHING
+                composite(density, t, alpha, light)
+                before, weighted, light_sum = ZERO, ZERO, ZERO
                 for s in range(samples):
-                    w = alpha[r, s] * light[r, s] if s < samples - 1 else ZERO
-                    k = order[r, s]
-                    if k < first:
-                        parts[0, r * first + k] = before + w
-                    else:
-                        parts[1, r * second + k - first] = before + w
+                    w = alpha[s] * light[s] if s < samples - 1 else ZERO
+                    turn, k = (0, order[s]) if order[s] < first else (1, order[s] - first)
+                    if held[turn, r, 0] <= k < held[turn, r, 1]:
+                        parts[turn, offsets[turn, r] + k] = before + w
                     if s < samples - 1:
                         weighted += w * HALF * (t[s] + t[s + 1])
                         light_sum += w
                     before = w
                 opacity[image, start + r] = light_sum
                 depth[image, start + r] = weighted / light_sum
-                a, b = slice(r * first, (r + 1) * first), slice(r * second, (r + 1) * second)
                 for k in range(1, outputs):
                     # Σ w·(c₀ + c₁)/2 over intervals is half of Σ (w before + w after)·c over samples, in any order.
-                    colour = inner(parts[0, a], out[0, k, a]) + inner(parts[1, b], out[1, k, b])
+                    colour = ZERO
+                    for turn in range(2 if second else 1):
+                        seen = slice(offsets[turn, r] + held[turn, r, 0], offsets[turn, r] + held[turn, r, 1])
+                        colour += inner(parts[turn, seen], out[turn, k, seen])
                     features[image, start + r, k - 1] = f32(1.002) * colour - f32(0.002) * light_sum - ONE
+            start += count
 
 
 @elementwise
@@ -350,6 +449,8 @@ def backward(table: Any, grid: Any, layers: Any, rays: Any, gradients: Any, tota
     out, g_hidden = np.empty((outputs, len(rows)), f32), np.empty((wide, len(rows)), f32)
     alpha, light = np.empty((block, samples), f32), np.empty((block, samples), f32)
     score = np.empty(samples, f32)
+    spans, offsets = np.zeros((block, 2), np.int64), np.empty(block, np.int64)
+    spans[:, 1] = samples
     w1_t, w2_t = np.ascontiguousarray(w1.T), np.ascontiguousarray(w2.T)
     nothing = np.zeros(max(wide, channels), f32)
     for image in range(batch):
@@ -358,11 +459,11 @@ def backward(table: Any, grid: Any, layers: Any, rays: Any, gradients: Any, tota
             n = count * samples
             o, d = origins[image, start : start + count], directions[image, start : start + count]
             t = depths[image, start : start + count]
-            locate(grid, image, o, d, t, rows, weights)
+            locate(grid, image, o, d, t, spans, offsets, rows, weights)
             gather(table, rows, weights, values, n)
             decode(values, layers, hidden, out, n)
-            composite(out[0, :n].reshape(count, samples), t, alpha, light)
             for r in range(count):
+                composite(out[0, r * samples : (r + 1) * samples], t[r], alpha[r], light[r])
                 first = r * samples
                 g = g_features[image, start + r]
                 light_sum, weighted, slope = ZERO, ZERO, g_opacity[image, start + r] - f32(0.002) * g.sum()

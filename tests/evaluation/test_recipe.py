@@ -31,6 +31,10 @@ def test_measure_and_table_of_two_variants(synthetic_shards, tiny_model, tmp_pat
     gain = lines[(lines["figure"] == "psnr_gain_db") & (lines["variant"] == "a")].iloc[0]
     assert (gain["people"], gain["seeds"], gain["n"], gain["steps"]) == ("known", 2, 2, 7)
     assert gain["low"] <= gain["value"] <= gain["high"] < 0, "an untrained model is worse than a copy"
+    other = lines[(lines["figure"] == "psnr_gain_db") & (lines["variant"] == "b")].iloc[0]
+    assert other["over_low"] <= other["over"] <= other["over_high"] and other["over"] == pytest.approx(
+        other["value"] - gain["value"], abs=1e-3
+    )
     text = (tmp_path / "recipe.md").read_text()
     assert "| first | 7 |" in text and "held-out frames" in text and "never seen" not in text
     assert (tmp_path / "recipe.png").stat().st_size > 1000
@@ -40,7 +44,7 @@ def test_interval_resamples_people_and_seeds():
     def lines(values):
         table = np.array(values, float)
         rows = [(s, p, table[s, p]) for s in range(table.shape[0]) for p in range(table.shape[1])]
-        return pd.DataFrame(rows, columns=["seed", "person", "value"])
+        return recipe.cells(pd.DataFrame(rows, columns=["seed", "person", "value"]))
 
     assert recipe.interval(lines([[2, 2], [2, 2]])) == (2, 2, 2)
     mean, low, high = recipe.interval(lines([[0, 1], [0, 1], [0, 1]]))

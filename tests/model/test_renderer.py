@@ -186,6 +186,17 @@ def test_the_compiled_gradient_of_one_output_alone():
         decoder.float()
 
 
+def test_rays_a_few_at_a_time_have_the_same_values_and_gradients():
+    planes, decoder, origins, directions = (x.double() for x in scene())
+    inputs = [planes, *decoder.parameters()]
+    results = []
+    for count in (None, 10):
+        rendering = render_rays(planes, decoder, origins, directions, replace(CONFIG, rays_at_once=count))
+        results.append((*rendering, *torch.autograd.grad(rendering.features.square().sum(), inputs)))
+    for whole, parts in zip(*results, strict=True):
+        torch.testing.assert_close(whole, parts)
+
+
 def test_a_nan_in_the_planes_reaches_the_image():
     planes, decoder, origins, directions = scene()
     broken = planes.detach().clone()

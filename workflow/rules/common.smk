@@ -1,6 +1,7 @@
 # Configuration (checked before any rule), paths, and the little that rules share.
 import shlex
 import sys
+from pathlib import Path
 
 from snakemake.utils import update_config
 

@@ -22,15 +22,18 @@ rule train_method:
     priority: lambda wildcards: RUN.training_of(wildcards.method).iterations
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: RUN.training_of(wildcards.method).threads
+    threads: lambda wildcards: PLAN.training_threads(wildcards.method)
     resources:
-        mem_mb=2500,
+        mem_mb=lambda wildcards: 2500 * RUN.training_of(wildcards.method).devices,
     params:
         shards=PLAN.shard_folders(RUN.train_on),
         model=lambda wildcards: PLAN.settings("model", method=wildcards.method),
         training=lambda wildcards: PLAN.settings("training", method=wildcards.method),
         seed=lambda wildcards: RUN.seed_of(wildcards.run),
-        events="logs/results/{run}/tensorboard/{method}",
+        # One folder per stage, named as its curves are.
+        events=lambda wildcards, output: (
+            f"logs/results/{wildcards.run}/tensorboard/{Path(output.curves).stem}"
+        ),
         start=lambda wildcards, input: (
             f"--start {input.start}" if "start" in input.keys() else ""
         ),
@@ -46,7 +49,8 @@ rule train_method:
 use rule train_method as pretrain_method with:
     input:
         shards=PLAN.training_shards(),
-        real="results/{run}/checkpoints/{method}/real_images.json",
+        # Checked first, used later: other images do not train the first stage again.
+        real=ancient("results/{run}/checkpoints/{method}/real_images.json"),
     output:
         weights="results/{run}/checkpoints/{method}/pretrained/final.safetensors",
         card="results/{run}/checkpoints/{method}/pretrained/card.md",
@@ -65,6 +69,8 @@ use rule train_method as pretrain_method with:
 
 
 rule check_real_images:
+    input:
+        lambda wildcards: PLAN.real_images(wildcards.method),
     output:
         "results/{run}/checkpoints/{method}/real_images.json",
     log:
@@ -88,6 +94,7 @@ use rule train_method as finetune_method with:
     input:
         shards=PLAN.training_shards(),
         start=rules.pretrain_method.output.weights,
+        real=rules.check_real_images.output,
     log:
         "logs/results/{run}/train/{method}-finetuned.log",
     benchmark:

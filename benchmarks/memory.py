@@ -1,0 +1,91 @@
+"""Memory of a training step of the paper's model, four images per device, by number of bases.
+
+``python benchmarks/memory.py [BASES …]``. Parameters, gradients, Adam's state and the averaged copy are counted;
+activations are what autograd keeps for the backward pass, from a step on the meta device (shapes without values,
+PyTorch's operators as on a GPU, float32), with the rays taken ``rays_at_once`` and all together. On a CUDA device a
+real step follows, and its peak is measured.
+"""
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import torch
+from torch import Tensor
+
+from model.cameras import view_labels
+from model.plane_dictionary import PlaneDictionary
+from model.planedict import PlaneDict
+from model.settings import ModelSettings
+from workflow.settings import read
+
+IMAGES = 4
+GIB = 2**30
+CONFIG = Path(__file__).parent.parent / "workflow/config/paper.yaml"
+
+
+def step(model: PlaneDict, device: str) -> Tensor:
+    """The loss of one step: encode source and driver, add the planes, render, super-resolve."""
+    s = model.settings
+    images = torch.zeros(IMAGES, 3, s.encoder.resolution, s.encoder.resolution, device=device)
+    labels = view_labels(torch.zeros(IMAGES), torch.zeros(IMAGES)).to(device)
+    identity, motion = model.identity_code(images), model.motion_code(images)
+    deformed = model.motion_planes(motion, model.dictionary.weight)
+    planes = model.planes(model.identity_planes(identity), deformed)
+    return model.render(planes, labels, identity, motion).image.abs().mean()
+
+
+def kept(settings: ModelSettings) -> tuple[int, int]:
+    """Bytes of the parameters, and of what a step keeps for its backward pass besides them."""
+    with torch.device("meta"), patch.object(PlaneDictionary, "retract"):
+        model = PlaneDict(settings).train()
+    parameters = {p.untyped_storage()._cdata: p for p in model.parameters()}
+    storages: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storages.setdefault(tensor.untyped_storage()._cdata, tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        step(model, "meta")
+    sizes = {key: tensor.untyped_storage().nbytes() for key, tensor in storages.items() if key not in parameters}
+    return sum(p.nbytes for p in parameters.values()), sum(sizes.values())
+
+
+def peak(settings: ModelSettings) -> int:
+    """Bytes that a step of training takes on the GPU at most, with gradients, Adam, averaging and retraction."""
+    torch.cuda.reset_peak_memory_stats()
+    with torch.device("cuda"):
+        model, averaged = PlaneDict(settings).train(), PlaneDict(settings)
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(2):
+        optimizer.zero_grad(set_to_none=True)
+        step(model, "cuda").backward()
+        optimizer.step()
+        model.dictionary.retract()
+        with torch.no_grad():
+            for a, b in zip(averaged.parameters(), model.parameters(), strict=True):
+                a.lerp_(b, 0.001)
+    return torch.cuda.max_memory_allocated()
+
+
+def main(*counts: str) -> None:
+    """One row per number of bases; GiB."""
+    paper = read(CONFIG).model
+    print("GiB; the sum is that of all but the last column, without temporaries")
+    print("bases  parameters  gradients   Adam  average  activations    sum  (activations, all rays together)")
+    for count in counts or ("20", "23", "64", "128"):
+        settings = paper.model_copy(update={"num_bases": int(count)})
+        parameters, activations = (x / GIB for x in kept(settings))
+        total = 5 * parameters + activations
+        print(f"{count:>5}  {parameters:10.2f}  {parameters:9.2f}  {2 * parameters:5.2f}", end="")
+        together = settings.model_copy(update={"render": settings.render.model_copy(update={"rays_at_once": None})})
+        print(f"  {parameters:7.2f}  {activations:11.2f}  {total:5.2f}  ({kept(together)[1] / GIB:.2f})")
+        if torch.cuda.is_available():
+            print(f"       peak on {torch.cuda.get_device_name()}: {peak(settings) / GIB:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
