@@ -15,10 +15,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.objective import Objective
-from model.pairs import Batch
 from model.planedict import PlaneDict
 from model.settings import ModelSettings, TrainingSettings
+from model.training.objective import Objective
+from model.training.pairs import Batch
 from workflow.settings import read
 
 ROOT = Path(__file__).parent.parent

@@ -23,13 +23,13 @@ from evaluation.recipe import contact_sheet, pictures
 from model.animator import Animator
 from model.cameras import view_labels
 from model.data import open_store
-from model.objective import Objective
-from model.pairs import PairSampler
 from model.planedict import PlaneDict
 from model.rays import sample_rays
 from model.renderer import render_rays
 from model.settings import ModelSettings, TrainingSettings
-from model.trainer import Trainer, launch
+from model.training.objective import Objective
+from model.training.pairs import PairSampler
+from model.training.trainer import Trainer, launch
 from preprocessing.files import atomic
 from workflow.settings import RunSettings, read
 

@@ -17,10 +17,10 @@ import torch
 
 from evaluation.metrics.faces import FaceReader
 from evaluation.protocol import TEST, by_clip, cross_pairs, first_samples
+from model.animate.fitting import fit
 from model.animator import Animator, Source
 from model.checkpoints import load_weights
 from model.data import FrameStore, to_tensor
-from model.fitting import fit
 from model.landmarks import aligned_face, eye_opening, gaze, mouth_opening, standardised
 from model.planedict import PlaneDict
 from preprocessing.cameras import angles

@@ -21,7 +21,7 @@ from preprocessing.reasons import REASONS, Dropped
 from preprocessing.video import frame_times, frames
 
 if TYPE_CHECKING:
-    from model.animation import View
+    from model.animate.animation import View
 
 log = logging.getLogger("reenact")
 
@@ -65,7 +65,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 def chosen_view(arguments: argparse.Namespace) -> "View":
     """The cameras that the command line asks for."""
-    from model.animation import View
+    from model.animate.animation import View
 
     if arguments.grid:
         return View.grid(*arguments.grid)
@@ -102,13 +102,13 @@ def main(arguments: argparse.Namespace) -> None:
     check(arguments)
     import torch
 
-    from model.animation import Animation
+    from model.animate.animation import Animation
+    from model.animate.captions import side_by_side
+    from model.animate.mesh import extract, write_ply
+    from model.animate.video import publish, video_writer
     from model.animator import Animator
-    from model.captions import side_by_side
     from model.checkpoints import load_weights
     from model.data import open_store
-    from model.mesh import extract, write_ply
-    from model.video import publish, video_writer
     from preprocessing.prepare import prepare_photo, prepare_video
 
     torch.set_num_threads(1)

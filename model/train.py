@@ -14,10 +14,10 @@ import torch
 from model.card import write_card
 from model.checkpoints import load_weights, save_weights
 from model.data import open_store
-from model.pairs import PairSampler
 from model.planedict import PlaneDict
 from model.settings import ModelSettings, TrainingSettings
-from model.trainer import Trainer, launch, train
+from model.training.pairs import PairSampler
+from model.training.trainer import Trainer, launch, train
 from preprocessing.cli import InputError, add_common, load_settings, run_command
 
 log = logging.getLogger("train")

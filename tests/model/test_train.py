@@ -10,14 +10,14 @@ from safetensors import safe_open
 
 from model.checkpoints import latest_state, load_weights, save_state, save_weights
 from model.data import EYES, MOUTH, open_store
-from model.finite import NonFiniteLoss
-from model.losses import disentanglement_loss, reconstruction_loss
-from model.objective import grown, sample_pixels, spread
-from model.pairs import PairSampler
 from model.planedict import PlaneDict
 from model.settings import ModelSettings, TrainingSettings
 from model.train import main, parser
-from model.trainer import Trainer, launch, train
+from model.training.finite import NonFiniteLoss
+from model.training.losses import disentanglement_loss, reconstruction_loss
+from model.training.objective import grown, sample_pixels, spread
+from model.training.pairs import PairSampler
+from model.training.trainer import Trainer, launch, train
 from preprocessing.cameras import from_pose, intrinsics
 from preprocessing.cameras import label as label_of
 from preprocessing.cli import InputError

@@ -87,7 +87,7 @@ rule check_real_images:
     message:
         "Checking the real images for {wildcards.method}"
     shell:
-        "python -m model.real_images --settings {params.training:q} --output {output} --log {log}"
+        "python -m model.adversarial.real_images --settings {params.training:q} --output {output} --log {log}"
 
 
 use rule train_method as finetune_method with:

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from model.data import FrameStore, open_store
-from model.pairs import PairSampler, batches, mirrored
 from model.settings import ModelSettings, TrainingSettings
+from model.training.pairs import PairSampler, batches, mirrored
 
 SIZES = {"resolution": 32, "width": 4, "norm": "group"}
 SMALL = ModelSettings(

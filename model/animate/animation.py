@@ -11,10 +11,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.animate.fitting import fit
 from model.animator import BATCH, Animator
 from model.cameras import relative_camera, split_label, view_labels
 from model.data import FrameStore, resized, to_images, to_tensor
-from model.fitting import fit
 from model.planedict import Output
 from preprocessing.prepare import Photo
 

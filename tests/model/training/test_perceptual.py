@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.perceptual import REDUCTIONS, PerceptualLoss, blurred_every, load_perceptual_loss
+from model.training.perceptual import REDUCTIONS, PerceptualLoss, blurred_every, load_perceptual_loss
 from preprocessing.cli import InputError
 
 WIDTHS = (2, 3, 4, 5, 6)

@@ -160,7 +160,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog="python -m model.real_images", description=__doc__)
+    p = argparse.ArgumentParser(prog="python -m model.adversarial.real_images", description=__doc__)
     p.add_argument("--output", type=Path, required=True, metavar="JSON", help="number and hash of names and labels")
     add_common(p)
     return p

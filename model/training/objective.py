@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.data import EYES
-from model.losses import contrastive_loss, disentanglement_loss, masked_mean, reconstruction_loss
-from model.pairs import Batch
 from model.planedict import Output, PlaneDict
 from model.settings import TrainingSettings, check_together
+from model.training.losses import contrastive_loss, disentanglement_loss, masked_mean, reconstruction_loss
+from model.training.pairs import Batch
 
 Critic = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Image [b, 3, r, r], raw image [b, 3, s, s], camera label [b, 25] → the adversarial stage's loss of the generator."""

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+from model.adversarial.foreign import load_discriminator, read_network
 from model.discriminator import DualDiscriminator
-from model.foreign import load_discriminator, read_network
 from preprocessing.cli import InputError
 
 NAMES = ("torch_utils", "torch_utils.persistence", "dnnlib", "dnnlib.util")

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from model.adversarial import discriminator_loss, generator_loss, r1_penalty, real_pair
+from model.adversarial.losses import discriminator_loss, generator_loss, r1_penalty, real_pair
 from model.discriminator import DualDiscriminator
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from model.animation import ORBIT, View, grey_depth, slots, tiled
+from model.animate.animation import ORBIT, View, grey_depth, slots, tiled
 from model.cameras import split_label, view_labels
 from model.planedict import Output
 from preprocessing.cameras import angles

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from model.real_images import RealImages
+from model.adversarial.real_images import RealImages
 from preprocessing.cameras import FFHQ_FOCAL, angles, from_pose, intrinsics, label
 from preprocessing.cli import InputError
 

@@ -1,8 +1,8 @@
 import torch
 
+from model.animate.fitting import fit
 from model.animator import Animator
 from model.data import open_store, to_tensor
-from model.fitting import fit
 from model.planedict import PlaneDict
 
 

@@ -9,14 +9,14 @@ from jaxtyping import Float
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from model.adversarial import R1_INTERVAL, discriminator_loss, generator_loss, r1_penalty, real_pair
+from model.adversarial.foreign import load_discriminator
+from model.adversarial.losses import R1_INTERVAL, discriminator_loss, generator_loss, r1_penalty, real_pair
+from model.adversarial.real_images import RealBatch, RealImages
 from model.discriminator import DualDiscriminator
-from model.finite import check_finite
-from model.foreign import load_discriminator
-from model.pairs import ahead
 from model.planedict import Output
-from model.real_images import RealBatch, RealImages
 from model.settings import AdversarialSettings, ModelSettings
+from model.training.finite import check_finite
+from model.training.pairs import ahead
 
 log = logging.getLogger("train")
 

@@ -5,7 +5,7 @@ import logging
 import imageio_ffmpeg
 import numpy as np
 
-from model.video import publish, video_writer
+from model.animate.video import publish, video_writer
 
 
 def test_sound_that_cannot_be_read_is_left_out_with_a_warning(tmp_path, caplog):

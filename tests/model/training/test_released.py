@@ -12,10 +12,10 @@ from model.cameras import view_labels
 from model.checkpoints import load_weights, save_weights
 from model.data import to_images
 from model.encoder import build_encoder
-from model.losses import density_smoothness, released_cross_terms, released_self_terms
 from model.planedict import PlaneDict, PlaneGenerator
-from model.schedules import rays_per_side
 from model.settings import EncoderSettings, GeneratorSettings, ModelSettings
+from model.training.losses import density_smoothness, released_cross_terms, released_self_terms
+from model.training.schedules import rays_per_side
 from preprocessing.cli import InputError, validated
 
 SMALL = {

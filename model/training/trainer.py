@@ -12,16 +12,16 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch.utils.tensorboard import SummaryWriter
 
-from model.adversary import Adversary, Judged
+from model.adversarial.adversary import Adversary, Judged
+from model.adversarial.real_images import RealBatch
 from model.checkpoints import forget_states, latest_state, save_state
-from model.finite import check_finite
-from model.objective import Objective
-from model.pairs import Batch, PairSampler, batches
 from model.planedict import Output, PlaneDict
-from model.real_images import RealBatch
-from model.released import ReleasedObjective
 from model.settings import ModelSettings, TrainingSettings
-from model.training_curves import write_curves
+from model.training.curves import write_curves
+from model.training.finite import check_finite
+from model.training.objective import Objective
+from model.training.pairs import Batch, PairSampler, batches
+from model.training.released import ReleasedObjective
 from preprocessing.cli import InputError, progress
 
 log = logging.getLogger("train")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.mesh import SURFACE, Mesh, extract, query, write_ply
+from model.animate.mesh import SURFACE, Mesh, extract, query, write_ply
 from model.planedict import HEAD_CENTRE, HEAD_RADII, PlaneDict
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from tests.model.test_train import MODEL
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # Batch norm and L_dis: running statistics, and a copy of them that reads codes, must survive too.
 SETTINGS = {"sources": 2, "rays": 32, "devices": 2, "iterations": 24, "checkpoint_every": 5, "weight_dis": 0.1}
 BATCH_NORM = MODEL | {"encoder": {"resolution": 32, "width": 4, "norm": "batch"}}

@@ -5,13 +5,13 @@ from functools import partial
 import torch
 from torch.nn import functional as F
 
-from model.losses import density_smoothness, masked_mean, released_cross_terms, released_self_terms
-from model.objective import Critic, Objective, Result, spread
-from model.pairs import Batch
-from model.perceptual import PerceptualLoss, load_perceptual_loss
 from model.planedict import PlaneDict
-from model.schedules import rays_per_side
 from model.settings import TrainingSettings
+from model.training.losses import density_smoothness, masked_mean, released_cross_terms, released_self_terms
+from model.training.objective import Critic, Objective, Result, spread
+from model.training.pairs import Batch
+from model.training.perceptual import PerceptualLoss, load_perceptual_loss
+from model.training.schedules import rays_per_side
 
 DENSITY_POINTS = 1000
 """Points per image at which the density is asked to be smooth."""

@@ -1,0 +1,1 @@
+"""The adversarial fine-tune: losses, the discriminator's side of a step, real images, public checkpoints."""

@@ -1,0 +1,1 @@
+"""A photo driven by a video: frames, views, files."""

@@ -1,0 +1,1 @@
+"""Training: pairs, objectives, losses, the loop."""
