@@ -12,7 +12,7 @@ from model.checkpoints import latest_state, load_weights, save_state, save_weigh
 from model.data import EYES, MOUTH, open_store
 from model.planedict import PlaneDict
 from model.settings import ModelSettings, TrainingSettings
-from model.train import main, parser
+from model.train import main, origin, parser
 from model.training.finite import NonFiniteLoss
 from model.training.losses import disentanglement_loss, reconstruction_loss
 from model.training.objective import grown, sample_pixels, spread
@@ -258,6 +258,20 @@ def test_untrained_weights_are_written_when_no_clip_survived(synthetic_shards, t
     main(parser().parse_args(arguments))
     with safe_open(tmp_path / "n" / "final.safetensors", "pt") as stream:
         assert stream.metadata()["step"] == "0"
+
+
+def test_a_checkpoint_belongs_to_its_settings_seed_data_and_start(synthetic_shards, tmp_path):
+    model, settings = ModelSettings(**MODEL), TrainingSettings(**RAYS)
+    (tmp_path / "a").write_bytes(b"one")
+    (tmp_path / "b").write_bytes(b"two")
+
+    def of(model=model, seed=0, start=None, **changes):
+        return origin([synthetic_shards], model, settings.model_copy(update=changes), seed, start)
+
+    other = model.model_copy(update={"num_bases": 2})
+    different = [of(), of(other), of(seed=1), of(rays=8), of(start=tmp_path / "a"), of(start=tmp_path / "b")]
+    assert len(set(different)) == len(different)
+    assert of(threads=2, workers=3, checkpoint_every=7, cache_frames=True) == of(), "pace changes no result"
 
 
 def test_equal_weights_are_equal_files(tmp_path):

@@ -5,6 +5,7 @@ import torch
 from model.data import FrameStore, open_store
 from model.settings import ModelSettings, TrainingSettings
 from model.training.pairs import PairSampler, batches, mirrored
+from preprocessing.cli import InputError
 
 SIZES = {"resolution": 32, "width": 4, "norm": "group"}
 SMALL = ModelSettings(
@@ -52,6 +53,8 @@ def test_self_pairs_stay_with_the_person_and_every_third_step_crosses(store):
     assert not any(PairSampler(store, TRAINING, 0).is_cross(step) for step in range(6))
     sampler = PairSampler(store, CROSS, 0)
     assert [sampler.is_cross(step) for step in range(6)] == [False, False, True] * 2
+    late = PairSampler(store, CROSS.model_copy(update={"dis_start": 1 / 3}), 0)
+    assert [late.is_cross(step) for step in (2, 5)] == [False, True], "at its start their weight is zero"
     same, other = sampler.batch(0), sampler.batch(2)
     assert len(same.clips) == 6 and same.targets.shape == (6, 3, 32, 32)
     assert same.sources.shape == (3, 3, 32, 32) and same.drivers.shape == (6, 1, 32, 32)
@@ -69,15 +72,21 @@ def test_only_the_named_people_are_trained_on(store):
     sampler = PairSampler(store, CROSS.model_copy(update={"people": ["ann"]}), 0)
     assert set(sampler.people) == {"ann"} and set(sampler.batch(1).clips) == {"ann"}
     assert not sampler.is_cross(2), "cross pairs need two people"
+    with pytest.raises(InputError, match="'people' names 'eve'"):
+        PairSampler(store, CROSS.model_copy(update={"people": ["ann", "eve"]}), 0)
 
 
 def test_drivers_can_be_drawn_evenly_over_eye_opening(store):
-    settings = TRAINING.model_copy(update={"stratified_drivers": 0.0, "stratified_eyes": 1.0, "flip": 0.0})
-    sampler = PairSampler(store, settings, 0)
-    for clip in ("ann", "bob"):
-        openings = sampler._openings(clip)[1]
-        assert openings.shape == (10,) and (openings > 0).all()
-    assert sampler.batch(0).drivers.shape[0] == 6
+    settings = TRAINING.model_copy(update={"stratified_drivers": 0.0, "flip": 0.0})
+    # One frame in ten has its eyes shut: even draws over the opening take it half of the time.
+    shut = np.array([0.02] + [0.3] * 9)
+    counts = {}
+    for share in (0.0, 1.0):
+        sampler = PairSampler(store, settings.model_copy(update={"stratified_eyes": share}), 0)
+        sampler._openings = lambda clip: (np.zeros(10), shut)
+        rng = np.random.default_rng(0)
+        counts[share] = sum(sampler._driver("ann", rng)[1] == 0 for _ in range(400)) / 400
+    assert counts[0.0] < 0.2 and 0.4 < counts[1.0] < 0.6
 
 
 def test_mirrored_pairs_stay_consistent(store):
