@@ -281,6 +281,8 @@ def check_together(model: ModelSettings, training: TrainingSettings) -> None:
     """What no block can see alone; raises InputError."""
     if training.rays is not None and model.superresolution:
         raise InputError("training: 'rays' must be null with superresolution, which needs whole images.")
+    if training.adversarial is not None and model.resolution & (model.resolution - 1):
+        raise InputError(f"training: 'adversarial' needs a resolution that is a power of two, not {model.resolution}.")
     losses = training.released
     if losses is None:
         return

@@ -95,6 +95,21 @@ def test_more_clips_join_the_datasets(tmp_path):
         load(SMALL | {"more_clips": str(folder), "datasets": datasets})
 
 
+@pytest.mark.parametrize(
+    ("model", "training", "words"),
+    [
+        ({"resolution": 96}, {"adversarial": {"real": "x"}}, "power of two, not 96"),
+        ({}, {"recipe": "robust"}, "'rays' must be null"),
+        ({"superresolution": False, "neural_rendering_resolution": 256}, {"recipe": "released"}, "superresolution"),
+        ({"relative_codes": True}, {"recipe": "released"}, "relative_codes: false"),
+        ({}, {"recipe": "released"}, "needs the weights of a VGG-19"),
+    ],
+)
+def test_blocks_that_do_not_fit_each_other_are_refused_before_a_run(model, training, words):
+    with pytest.raises(InputError, match=words):
+        load(SMALL | {"model": model, "training": training})
+
+
 def test_own_clips_become_a_run_of_their_own(tmp_path):
     folder = tmp_path / "my clips (2)"
     folder.mkdir()
