@@ -107,7 +107,8 @@ def interval(values: pd.DataFrame, seed: int = 0) -> tuple[float, float, float]:
     means = []
     for _ in range(RESAMPLES):
         seeds, people = (rng.integers(0, n, n) for n in grid.shape)
-        means.append(np.nanmean(grid[np.ix_(seeds, people)]))
+        drawn = grid[np.ix_(seeds, people)]
+        means.append(np.nanmean(drawn) if np.isfinite(drawn).any() else np.nan)
     low, high = np.nanpercentile(means, [2.5, 97.5])
     return float(np.nanmean(grid)), float(low), float(high)
 
