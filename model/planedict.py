@@ -46,6 +46,11 @@ class PlaneGenerator(nn.Module):
         return F.interpolate(maps, (self.plane_resolution, self.plane_resolution), mode="bilinear", align_corners=False)
 
 
+def full_precision(planes: Tensor) -> Tensor:
+    """Planes that mixed precision left in half precision, as float32."""
+    return planes.float() if planes.dtype.itemsize < 4 else planes
+
+
 HEAD_CENTRE, HEAD_RADII = (0.0, 0.02, 0.05), (0.21, 0.30, 0.25)
 """A head in world units, seen by no one in particular: where density starts."""
 
@@ -204,7 +209,7 @@ class PlaneDict(nn.Module):
     def density(self, planes: Float[Tensor, "b 3 c r r"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 1"]:
         """Raw density at ``points`` in world units, before the marcher's softplus; seen from the front if at all."""
         with torch.autocast(planes.device.type, enabled=False):
-            features = look_up(plane_rows(planes.float()), planes.shape, points, self.render_config)
+            features = look_up(plane_rows(full_precision(planes)), planes.shape, points, self.render_config)
             return self.decoder(features, points.new_tensor([0, 0, -1]).expand_as(points))[0]
 
     def occupancy(self, planes: Float[Tensor, "b 3 c r r"], rays: int) -> Occupancy | None:
@@ -225,7 +230,7 @@ class PlaneDict(nn.Module):
         """
         # Half precision would move rays and samples: the renderer leaves mixed precision.
         with torch.autocast(planes.device.type, enabled=False):
-            planes, config = planes.float(), self.render_config
+            planes, config = full_precision(planes), self.render_config
             cam2world, intrinsics = split_label(label)
             origins, directions = rays_of_pixels(cam2world, intrinsics, pixels, resolution)
             shift = torch.linalg.vector_norm(cam2world[:, :3, 3], dim=1) - REFERENCE_RADIUS
