@@ -100,7 +100,7 @@ def training_rows(model: ModelSettings, facts: Mapping[str, str], training: Mapp
     return {
         "trained on (samples are stretches of clips)": f"{facts.get('clips', UNKNOWN)} samples of"
         f" {facts.get('people', UNKNOWN)} people",
-        "steps": facts.get("step", UNKNOWN),
+        "steps": steps(facts),
         "seed": facts.get("seed", UNKNOWN),
         "recipe": str(training.get("recipe", UNKNOWN)),
         "images": f"{model.resolution}² pixels, from {model.neural_rendering_resolution}² rays of"
@@ -108,6 +108,12 @@ def training_rows(model: ModelSettings, facts: Mapping[str, str], training: Mapp
         "planes": f"3 × {model.plane_channels} × {model.plane_resolution}²",
         "planes are orthogonal per": model.orthogonality if model.motion == "dictionary" else "(no dictionary)",
     }
+
+
+def steps(facts: Mapping[str, str]) -> str:
+    """The steps of the training, and of the adversarial fine-tune where there was one."""
+    done = facts.get("step", UNKNOWN)
+    return f"{facts['pretrained_step']}, then {done} adversarial" if "pretrained_step" in facts else done
 
 
 def small_scale(model: ModelSettings, people: str) -> str:

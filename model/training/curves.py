@@ -16,6 +16,11 @@ TITLES = {
     "l1": "L1, all pixels",
     "mask_rmse": "error in eyes + mouth",
     "disentanglement": "L_dis (Eq. 6)",
+    "contrastive": "contrastive, cross pairs",
+    "cycle": "cycle, cross pairs",
+    "adversarial": "adversarial, model",
+    "discriminator": "adversarial, discriminator",
+    "r1": "R1",
     "identity_spread": "spread of ω_id",
     "motion_spread": "spread of ω_m",
     "motion_planes": "mean |ΔP_m|",
@@ -28,7 +33,8 @@ def write_curves(rows: list[dict[str, object]], table: Path, title: str) -> None
         {"step": "int64", "metric": "str", "value": "float64"}
     )
     metrics = [m for m in TITLES if m in set(frame["metric"])]
-    figure, axes = plt.subplots(2, 4, figsize=(12, 5), constrained_layout=True)
+    rows_of_plots = max(1, -(-len(metrics) // 4))
+    figure, axes = plt.subplots(rows_of_plots, 4, figsize=(12, 2.5 * rows_of_plots), constrained_layout=True)
     for axis, metric in zip(axes.flat, metrics, strict=False):
         curve = frame[frame["metric"] == metric]
         axis.plot(curve["step"], curve["value"], color="#2b6cb0", linewidth=0.8, alpha=0.4)

@@ -59,3 +59,8 @@ def test_the_command_reads_a_checkpoint(tiny_model, tmp_path):
         (tmp_path / "health.json").write_text(broken)
         with pytest.raises(InputError, match=words):
             main(parser().parse_args([*given, "--health", str(tmp_path / "health.json")]))
+
+
+def test_a_fine_tuned_model_tells_both_trainings(tiny_model):
+    assert "| steps | 400, then 30 adversarial |" in card(tiny_model, {"step": "30", "pretrained_step": "400"})
+    assert "| steps | 30 |" in card(tiny_model, {"step": "30"})
