@@ -6,6 +6,7 @@ PyTorch's operators as on a GPU, float32), with the rays taken ``rays_at_once`` 
 real step follows, and its peak is measured.
 """
 
+import contextlib
 import sys
 from pathlib import Path
 from unittest.mock import patch
@@ -39,6 +40,7 @@ def step(model: PlaneDict, device: str) -> Tensor:
 
 def kept(settings: ModelSettings) -> tuple[int, int]:
     """Bytes of the parameters, and of what a step keeps for its backward pass besides them."""
+    # The meta device knows no values to orthonormalise, and no mixed precision to leave.
     with torch.device("meta"), patch.object(PlaneDictionary, "retract"):
         model = PlaneDict(settings).train()
     parameters = {p.untyped_storage()._cdata: p for p in model.parameters()}
@@ -48,7 +50,8 @@ def kept(settings: ModelSettings) -> tuple[int, int]:
         storages.setdefault(tensor.untyped_storage()._cdata, tensor)
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    no_autocast = patch.object(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    with no_autocast, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         step(model, "meta")
     sizes = {key: tensor.untyped_storage().nbytes() for key, tensor in storages.items() if key not in parameters}
     return sum(p.nbytes for p in parameters.values()), sum(sizes.values())
