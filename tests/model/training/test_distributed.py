@@ -61,7 +61,7 @@ def test_two_processes_killed_and_resumed_equal_an_unbroken_run(synthetic_shards
 @pytest.mark.timeout(200)
 def test_torchrun_starts_the_processes_too(synthetic_shards, whole, tmp_path):
     arguments = command(synthetic_shards, tmp_path / "run", SETTINGS)[1:]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29671"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     subprocess.run([*launcher, *arguments], cwd=ROOT, env=environment(), check=True)
     ours = load_file(tmp_path / "run" / "final.safetensors")
     assert all(torch.equal(value, ours[name]) for name, value in whole.items())
