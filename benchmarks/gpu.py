@@ -16,38 +16,35 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import torch
 
-from benchmarks.cost import step as one_step
-from benchmarks.cost import synthetic_batch
+from benchmarks.memory import GIB, IMAGES, peak
 from benchmarks.renderer import SIZES, reference
 from evaluation.recipe import contact_sheet, pictures
 from model.animator import Animator
-from model.cameras import view_labels
+from model.cameras import split_label, view_labels
 from model.data import open_store
 from model.planedict import PlaneDict
 from model.rays import sample_rays
 from model.renderer import render_rays
-from model.settings import ModelSettings, TrainingSettings
-from model.training.objective import Objective
 from model.training.pairs import PairSampler
 from model.training.trainer import Trainer, launch
 from preprocessing.files import atomic
+from preprocessing.reader import ShardReader
 from workflow.settings import RunSettings, read
 
 ROOT = Path(__file__).parent.parent
 BASES = (5, 10, 20, 23, 64, 128, 256)
-IMAGES = 4
 LIMIT_GB = 32
-"""The memory of a GPU like the paper's (V100, 32 GB)."""
+"""The memory of a GPU like the paper's (V100, 32 GB, which are GiB)."""
 
 
 def peak_gb(device: torch.device) -> float:
-    """Highest memory since the last reset, GB; NaN without a GPU."""
-    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else float("nan")
+    """Highest memory since the last reset, GiB; NaN without a GPU."""
+    return torch.cuda.max_memory_allocated(device) / GIB if device.type == "cuda" else float("nan")
 
 
 def gigabytes(value: float) -> str:
-    """A number of GB; without a GPU, or where memory ended, none."""
-    return "–" if value != value else f"{value:.1f} GB"
+    """A number of GiB; without a GPU, or where memory ended, none."""
+    return "–" if value != value else f"{value:.1f} GiB"
 
 
 def wait(device: torch.device) -> float:
@@ -58,7 +55,7 @@ def wait(device: torch.device) -> float:
 
 
 def trained(run: RunSettings, shards: list[Path], minutes: float) -> tuple[Trainer, float, float]:
-    """Train for ``minutes``; returns the trainer, images/s and peak GB."""
+    """Train for ``minutes``; returns the trainer, images/s and peak GiB."""
     model, settings = run.model_of("planedict"), run.training_of("planedict")
     fabric = launch(settings)
     store = open_store(shards, "train", model, cached=settings.cache_frames)
@@ -70,37 +67,12 @@ def trained(run: RunSettings, shards: list[Path], minutes: float) -> tuple[Train
     return trainer, images / (wait(fabric.device) - began), peak_gb(fabric.device)
 
 
-def bases_memory(model: ModelSettings, settings: TrainingSettings, device: torch.device) -> dict[int, float]:
-    """Peak GB of two optimiser steps of :data:`IMAGES` images for each number of bases; NaN where memory ends."""
-    found, settings = {}, settings.model_copy(update={"drivers": 1})
-    for count in BASES:
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(device)
-        try:
-            objective = Objective(PlaneDict(model.model_copy(update={"num_bases": count})), settings).to(device)
-            optimizer = torch.optim.Adam(objective.parameters(), lr=1e-4, fused=True)
-            averaged = [p.detach().clone() for p in objective.parameters()]
-            batch = synthetic_batch(objective.model.settings, IMAGES, False, str(device))
-            for _ in range(2):
-                with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
-                    one_step(objective, batch)
-                optimizer.step()
-                optimizer.zero_grad()
-                torch._foreach_lerp_(averaged, list(objective.parameters()), 0.001)
-            found[count] = peak_gb(device)
-        except torch.cuda.OutOfMemoryError:
-            found[count] = float("nan")
-    return found
-
-
 def renderer_ratio(device: torch.device, backward: bool, size: str, repeats: int = 10) -> float:
     """Time of the EG3D-style renderer over ours, medians."""
     batch, side, channels, resolution, decoder, config = SIZES[size]
     decoder = decoder.to(device)
     planes = torch.randn(batch, 3, channels, resolution, resolution, device=device, requires_grad=backward)
-    label = view_labels(torch.zeros(batch), torch.zeros(batch)).to(device)
-    rays = sample_rays(label[:, :16].reshape(-1, 4, 4), label[:, 16:].reshape(-1, 3, 3), side)
+    rays = sample_rays(*split_label(view_labels(torch.zeros(batch), torch.zeros(batch)).to(device)), side)
     times: dict[str, list[float]] = {"ours": [], "reference": []}
     for name, renderer in (("ours", render_rays), ("reference", reference)) * (repeats + 2):
         began = wait(device)
@@ -148,7 +120,7 @@ def main() -> None:
     torch.set_num_threads(1)
     trainer, rate, memory = trained(run, arguments.shards, arguments.minutes)
     settings, model = trainer.settings, trainer.ema
-    fits = bases_memory(model.settings, settings, device)
+    fits = {n: peak(model.settings.model_copy(update={"num_bases": n}), settings, device) for n in BASES}
     within = [count for count, peak in fits.items() if peak <= LIMIT_GB]
     pairs, side = settings.sources * settings.drivers, model.settings.resolution
     faster = [f"{renderer_ratio(device, grad, arguments.renderer):.1f} × as fast" for grad in (False, True)]
@@ -165,12 +137,8 @@ def main() -> None:
     with atomic(arguments.output / "numbers.md") as temporary:
         lines = ["| | |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows.items())]
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    store = open_store(arguments.shards, None, model.settings)
-    for key in [key for key, sample in store.clips.samples.items() if sample.clip not in arguments.clips]:
-        del store.clips.samples[key]
-    shown = pictures(model.to("cpu"), store)
-    if len(shown):
-        contact_sheet([("output", shown)], arguments.output / "pictures.png", "")
+    shown = pictures(model.to("cpu"), ShardReader(arguments.shards), arguments.clips)
+    contact_sheet([("output", shown)], arguments.output / "pictures.png", "")
     print((arguments.output / "numbers.md").read_text())
 
 

@@ -16,10 +16,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import torch
 from torch import Tensor
 
+from benchmarks.cost import step as training_step
+from benchmarks.cost import synthetic_batch
 from model.cameras import view_labels
 from model.plane_dictionary import PlaneDictionary
 from model.planedict import PlaneDict
-from model.settings import ModelSettings
+from model.settings import ModelSettings, TrainingSettings
+from model.training.objective import Objective
 from workflow.settings import read
 
 IMAGES = 4
@@ -57,26 +60,36 @@ def kept(settings: ModelSettings) -> tuple[int, int]:
     return sum(p.nbytes for p in parameters.values()), sum(sizes.values())
 
 
-def peak(settings: ModelSettings) -> int:
-    """Bytes that a step of training takes on the GPU at most, with gradients, Adam, averaging and retraction."""
-    torch.cuda.reset_peak_memory_stats()
-    with torch.device("cuda"):
-        model, averaged = PlaneDict(settings).train(), PlaneDict(settings)
-    optimizer = torch.optim.Adam(model.parameters())
-    for _ in range(2):
-        optimizer.zero_grad(set_to_none=True)
-        step(model, "cuda").backward()
-        optimizer.step()
-        model.dictionary.retract()
-        with torch.no_grad():
-            for a, b in zip(averaged.parameters(), model.parameters(), strict=True):
-                a.lerp_(b, 0.001)
-    return torch.cuda.max_memory_allocated()
+def peak(settings: ModelSettings, training: TrainingSettings, device: torch.device) -> float:
+    """GiB that a step of training takes on a GPU at most, with gradients, Adam, averaging and retraction.
+
+    NaN without a GPU (the steps are taken all the same), or where its memory ends.
+    """
+    cuda = device.type == "cuda"
+    if cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        objective = Objective(PlaneDict(settings), training.model_copy(update={"drivers": 1})).to(device)
+        optimizer = torch.optim.Adam(objective.parameters(), fused=True)
+        averaged = [p.detach().clone() for p in objective.parameters()]
+        batch = synthetic_batch(settings, IMAGES, False, str(device))
+        for _ in range(2):
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16-mixed"):
+                training_step(objective, batch)
+            optimizer.step()
+            objective.model.dictionary.retract()
+            torch._foreach_lerp_(averaged, [p.detach() for p in objective.parameters()], 0.001)
+    except torch.cuda.OutOfMemoryError:
+        return float("nan")
+    return torch.cuda.max_memory_allocated(device) / GIB if cuda else float("nan")
 
 
 def main(*counts: str) -> None:
     """One row per number of bases; GiB."""
-    paper = read(CONFIG).model
+    run = read(CONFIG)
+    paper, training = run.model, run.training
     print("GiB; the sum is that of all but the last column, without temporaries")
     print("bases  parameters  gradients   Adam  average  activations    sum  (activations, all rays together)")
     for count in counts or ("20", "23", "64", "128"):
@@ -87,7 +100,8 @@ def main(*counts: str) -> None:
         together = settings.model_copy(update={"render": settings.render.model_copy(update={"rays_at_once": None})})
         print(f"  {parameters:7.2f}  {activations:11.2f}  {total:5.2f}  ({kept(together)[1] / GIB:.2f})")
         if torch.cuda.is_available():
-            print(f"       peak on {torch.cuda.get_device_name()}: {peak(settings) / GIB:.2f} GiB")
+            found = peak(settings, training, torch.device("cuda"))
+            print(f"       peak on {torch.cuda.get_device_name()}: {found:.2f} GiB")
 
 
 if __name__ == "__main__":

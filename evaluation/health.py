@@ -232,17 +232,16 @@ class Examiner:
 
 def examine(
     model: PlaneDict,
-    shards: Sequence[Path] | Path,
+    reader: ShardReader,
     seen: Observations,
     sources: Collection[str] | None = None,
     fit_steps: int = 0,
 ) -> None:
-    """Run all tests of one trained model on the held-out frames of datasets and add to ``seen``.
+    """Run all tests of one trained model on the held-out frames of ``reader`` and add to ``seen``.
 
     ``sources``: only these people are re-enacted (by themselves and by everybody else); None: all. ``fit_steps``: each
     source is first fitted to its photo.
     """
-    reader = ShardReader(shards)
     test = [s for s in reader.samples if s.split == TEST]
     samples = [s for s in test if sources is None or s.person in sources]
     first = first_samples(reader.samples)
@@ -308,11 +307,12 @@ def main(arguments: argparse.Namespace) -> None:
     """Examine one or more checkpoints (seeds) and write the pooled figures."""
     torch.set_num_threads(1)
     seen, seeds = Observations(), []
+    readers = [ShardReader(shards) for shards in arguments.shards]
     for checkpoint in arguments.checkpoint:
         model, facts = load_weights(checkpoint)
         seeds.append(int(facts["seed"]))
-        for shards in arguments.shards:
-            examine(model, shards, seen)
+        for reader in readers:
+            examine(model, reader, seen)
     write_json(arguments.output, summary(seen, seeds))
 
 

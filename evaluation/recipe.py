@@ -63,7 +63,7 @@ def measure(arguments: argparse.Namespace) -> None:
         for fitted in (0, arguments.fit) if arguments.fit and people == UNSEEN else (0,):
             seen = Observations()
             if group:
-                examine(model, arguments.shards, seen, group, fitted)
+                examine(model, reader, seen, group, fitted)
             common = {"variant": facts["method"], "seed": int(facts["seed"]), "people": people}
             table += [
                 common | {"person": p, "figure": f, "value": v, "steps": int(facts["step"]), "fitted": fitted}
@@ -71,18 +71,22 @@ def measure(arguments: argparse.Namespace) -> None:
             ]
     with atomic(arguments.output) as temporary:
         pd.DataFrame(table, columns=list(COLUMNS)).to_parquet(temporary, index=False)
-    known = {s.clip for s in reader.samples}
-    chosen = known & set(arguments.clips) or known
-    store = FrameStore(reader, [s for s in reader.samples if s.clip in chosen], model.settings)
     with atomic(arguments.output.with_suffix(".npy")) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, pictures(model, store))
+        np.save(stream, pictures(model, reader, arguments.clips))
 
 
-def pictures(model: PlaneDict, store: FrameStore) -> np.ndarray:
-    """Each clip's first frame driven by the others' most open mouths: source, driver, output [pairs, 3, r, r, 3]."""
+def pictures(model: PlaneDict, reader: ShardReader, clips: Sequence[str]) -> np.ndarray:
+    """Each clip's first frame driven by the others' most open mouths: source, driver, output [pairs, 3, r, r, 3].
+
+    Of ``clips``, or of all where none of these is there.
+    """
+    known = {s.clip for s in reader.samples}
+    chosen = known & set(clips) or known
+    store = FrameStore(reader, [s for s in reader.samples if s.clip in chosen], model.settings)
     animator, shown = Animator(model), []
     first = {clip: (sample.key, 0) for clip, sample in first_samples(list(store.clips.samples.values())).items()}
     for clip, start in first.items():
+        source = animator.source(store.sources([start]))
         for other in first:
             if other == clip and len(first) > 1:
                 continue
@@ -90,7 +94,7 @@ def pictures(model: PlaneDict, store: FrameStore) -> np.ndarray:
             _, key, index = max((float(o), key, i) for key in keys for i, o in enumerate(store.clips[key].opening))
             neutral = store.drivers(store.neutral_frames(other, 1))
             motion = animator.motion(store.drivers([(key, index)]), neutral)
-            output = animator.drive(animator.source(store.sources([start])), motion, store.labels([(key, index)]))
+            output = animator.drive(source, motion, store.labels([(key, index)]))
             shown.append(np.concatenate([store.images([start, (key, index)]), output]))
     return np.stack(shown) if shown else np.zeros((0, 3, store.side, store.side, 3), np.uint8)
 
@@ -152,9 +156,9 @@ def markdown(lines: pd.DataFrame, names: dict[str, str]) -> str:
         order = sorted(counted.itertuples(), key=lambda row: (list(names).index(row.variant), row.fitted))
         for row in order:
             own = part[(part["variant"] == row.variant) & (part["fitted"] == row.fitted)].set_index("figure")
-            cells = [cell(own.loc[f]) if f in own.index else "–" for f in figures]
+            shown = [cell(own.loc[f]) if f in own.index else "–" for f in figures]
             name = names[row.variant] + (f", source fitted in {row.fitted} steps" if row.fitted else "")
-            parts += [f"| {name} | {row.steps:,} | " + " | ".join(cells) + " |"]
+            parts += [f"| {name} | {row.steps:,} | " + " | ".join(shown) + " |"]
         parts += [""]
     return "\n".join(parts)
 

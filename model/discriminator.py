@@ -10,15 +10,10 @@ from torch.nn import functional as F
 
 from model.decoder import EqualizedLinear
 from model.mapping import MappingNetwork
-from model.stylegan2 import LEAKY_GAIN, channel_widths, downsample, leaky, smooth
+from model.stylegan2 import LEAKY_GAIN, channel_widths, downsample, leaky, resized, smooth
 
 CONV_CLAMP = 256.0
 """Activations are limited to ± this (scaled with a layer's gain), as in the public discriminators, at any precision."""
-
-
-def resized(images: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c side side"]:
-    """Bilinear resizing with antialiasing, EG3D's filter for raw images."""
-    return F.interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
 class ConvLayer(nn.Module):

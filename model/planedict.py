@@ -206,11 +206,21 @@ class PlaneDict(nn.Module):
             rays_at_once=r.rays_at_once,
         )
 
-    def density(self, planes: Float[Tensor, "b 3 c r r"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 1"]:
-        """Raw density at ``points`` in world units, before the marcher's softplus; seen from the front if at all."""
+    def query(
+        self, planes: Float[Tensor, "b 3 c r r"], points: Float[Tensor, "b n 3"]
+    ) -> tuple[Float[Tensor, "b n 1"], Float[Tensor, "b n features"]]:
+        """Raw density (before the marcher's softplus) and colour features at ``points`` in world units.
+
+        They are looked at from the front, where the decoder asks for a direction.
+        """
         with torch.autocast(planes.device.type, enabled=False):
             features = look_up(plane_rows(full_precision(planes)), planes.shape, points, self.render_config)
-            return self.decoder(features, points.new_tensor([0, 0, -1]).expand_as(points))[0]
+            density, colour = self.decoder(features, points.new_tensor([0, 0, -1]).expand_as(points))
+            return density, colour
+
+    def density(self, planes: Float[Tensor, "b 3 c r r"], points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 1"]:
+        """The raw density of :meth:`query`."""
+        return self.query(planes, points)[0]
 
     def occupancy(self, planes: Float[Tensor, "b 3 c r r"], rays: int) -> Occupancy | None:
         """Where ``planes`` hold anything to see, for ``rays`` per image (:func:`find_occupancy`)."""

@@ -128,8 +128,9 @@ def main(arguments: argparse.Namespace) -> None:
         with contextlib.ExitStack() as stack:
             add = stack.enter_context(video_writer(scratch / "output.mp4", fps))
             add_depth = stack.enter_context(video_writer(scratch / "depth.mp4", fps)) if arguments.depth else None
-            for frame in progress(animation.frames(), "frames", len(animation)):
-                add(side_by_side(photo.frame, frame.driver, frame.image) if arguments.side_by_side else frame.image)
+            for number, frame in enumerate(progress(animation.frames(), "frames", len(animation))):
+                panels = arguments.side_by_side
+                add(side_by_side(photo.frame, animation.driver(number), frame.image) if panels else frame.image)
                 if add_depth:
                     add_depth(frame.depth)
         log.info("rendering on %s: %s", device, rate(len(animation) * len(view.angles), "views", began))

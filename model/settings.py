@@ -212,9 +212,7 @@ class TrainingSettings(Block):
     mask_squared_until: float = Field(0.75, ge=0, le=1, description="share of the training that uses it")
     squared: float = Field(0.0, ge=0, description="weight of the squared error over all pixels")
     motion_penalty: float = Field(0.0, ge=0, description="weight of mean |ΔP_m|")
-    weight_dis: float = Field(
-        1.0, ge=0, description="weight of L_dis; 0: neither it nor cross pairs (they have no other loss)"
-    )
+    weight_dis: float = Field(1.0, ge=0, description="weight of L_dis, on self and cross pairs")
     dis_start: float = Field(
         0.0, ge=0, le=1, description="share of the training after which cross pairs and their losses set in"
     )

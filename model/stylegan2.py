@@ -65,6 +65,11 @@ def channel_widths(resolution: int, channel_base: int, channel_max: int) -> dict
     return {r: max(1, min(channel_base // r, channel_max)) for r in (2**i for i in range(2, resolution.bit_length()))}
 
 
+def resized(images: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c side side"]:
+    """Bilinear resizing with antialiasing, EG3D's filter for raw images."""
+    return F.interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
+
+
 def modulated_conv2d(
     x: Float[Tensor, "batch in height width"],
     weight: Float[Tensor, "out in k k"],

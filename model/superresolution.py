@@ -2,9 +2,8 @@
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from model.stylegan2 import SynthesisBlock
+from model.stylegan2 import SynthesisBlock, resized
 
 
 class SuperResolution(nn.Module):
@@ -26,8 +25,6 @@ class SuperResolution(nn.Module):
     ) -> Float[Tensor, "b 3 r r"]:
         styles = w[:, None].expand(-1, 3, -1)
         if features.shape[-1] != self.input_resolution:
-            size = (self.input_resolution, self.input_resolution)
-            features = F.interpolate(features, size, mode="bilinear", align_corners=False, antialias=True)
-            rgb = F.interpolate(rgb, size, mode="bilinear", align_corners=False, antialias=True)
+            features, rgb = (resized(x, self.input_resolution) for x in (features, rgb))
         x, image = self.block0(features, rgb, styles, "none")
         return self.block1(x, image, styles, "none")[1]

@@ -19,6 +19,7 @@ from model.settings import ModelSettings, TrainingSettings
 from model.training.pairs import PairSampler
 from model.training.trainer import Trainer, launch, train
 from preprocessing.cli import InputError, add_common, load_settings, run_command
+from preprocessing.files import sha256
 
 log = logging.getLogger("train")
 
@@ -35,7 +36,7 @@ def origin(
         for index in sorted(folder.glob("*.json")):
             digest.update(index.read_bytes())
     if start is not None:
-        digest.update(start.read_bytes())
+        digest.update(sha256(start).encode())
     return digest.hexdigest()
 
 

@@ -63,7 +63,8 @@ class Plan:
     @property
     def trained_at_once(self) -> list[str]:
         """The methods that are trained in one step."""
-        return [slug for slug in self.settings_.trained if slug not in self.finetuned]
+        in_two = self.finetuned
+        return [slug for slug in self.settings_.trained if slug not in in_two]
 
     def real_images(self, slug: str) -> list[str]:
         """What the check of a method's real images depends on, as far as it is there: a folder's list, or a zip."""

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.discriminator import DualDiscriminator, resized
+from model.discriminator import DualDiscriminator
+from model.stylegan2 import resized
 
 R1_INTERVAL = 16
 """The public release regularises at every 16th step."""

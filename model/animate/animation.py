@@ -107,11 +107,10 @@ def slots(moments: Float[np.ndarray, "n"], fps: float) -> Int[np.ndarray, "m"]:
 
 
 class Frame(NamedTuple):
-    """One output frame: all its views tiled, their depth (see :func:`grey_depth`), and the driving frame as filmed."""
+    """One output frame: all its views tiled, and their depth (see :func:`grey_depth`)."""
 
     image: UInt8[np.ndarray, "h w 3"]
     depth: UInt8[np.ndarray, "h w"]
-    driver: UInt8[np.ndarray, "s s 3"]
 
 
 class Animation:
@@ -143,14 +142,19 @@ class Animation:
         else:
             self.source = animator.source(image)
         self.neutral = store.neutral_frames(next(iter(store.clips.values())).sample.clip, 1)
+        self.neutral_driver = store.drivers(self.neutral).to(self.device)
 
     def __len__(self) -> int:
         return len(self.timeline.shown)
 
     def motion(self, frames: Sequence[tuple[str, int]]) -> Float[Tensor, "n m"]:
         """ω_m of prepared frames."""
-        neutral = self.store.drivers(self.neutral).to(self.device)
-        return self.animator.motion(self.store.drivers(frames).to(self.device), neutral)
+        return self.animator.motion(self.store.drivers(frames).to(self.device), self.neutral_driver)
+
+    def driver(self, frame: int) -> UInt8[np.ndarray, "s s 3"]:
+        """The driving frame, as filmed, that one output frame shows."""
+        key, index = self.timeline.shown[frame]
+        return self.store.reader.frames(key, [index])[0]
 
     def labels(self, frame: int) -> Float[Tensor, "views 25"]:
         """The cameras of one output frame."""
@@ -176,13 +180,9 @@ class Animation:
             depths = np.concatenate(
                 [grey_depth(output, part, box) for output, part in zip(outputs, labels.split(BATCH), strict=True)]
             )
-            for at, (key, index) in enumerate(shown):
+            for at in range(len(shown)):
                 rows = slice(at * views, (at + 1) * views)
-                yield Frame(
-                    tiled(images[rows], self.view.columns),
-                    tiled(depths[rows], self.view.columns),
-                    self.store.reader.frames(key, [index])[0],
-                )
+                yield Frame(tiled(images[rows], self.view.columns), tiled(depths[rows], self.view.columns))
 
 
 def grey_depth(output: Output, labels: Float[Tensor, "b 25"], box_side: float) -> UInt8[np.ndarray, "b r r"]:

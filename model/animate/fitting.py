@@ -10,10 +10,10 @@ import copy
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from model.animator import Animator, Source
 from model.planedict import PlaneDict
+from model.stylegan2 import resized
 from preprocessing.cameras import flip_camera
 from preprocessing.cli import progress
 
@@ -55,7 +55,7 @@ def fit(
     optimizer = torch.optim.Adam([*network.parameters(), code, detail], lr=RATE, fused=True)
     side = model.settings.neural_rendering_resolution
     if target.shape[-1] != side:
-        target = F.interpolate(target, (side, side), mode="bilinear", align_corners=False, antialias=True)
+        target = resized(target, side)
     flipped = torch.from_numpy(flip_camera(label.cpu().numpy())).to(label)
     views = torch.cat([label, flipped]).to(device)
     seen = torch.cat([target, target.flip(-1)]).flatten(2).to(device)

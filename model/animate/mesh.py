@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.planedict import PlaneDict
-from model.renderer import RenderConfig, look_up, plane_rows
 from preprocessing.files import atomic
 
 SIDE = 128
@@ -43,13 +42,9 @@ def query(
     model: PlaneDict, planes: Float[Tensor, "1 3 c r r"], points: Float[Tensor, "n 3"]
 ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"]]:
     """Density per world unit and colour in [0, 1] at ``points`` (world units), looked at from the front."""
-    settings = model.settings.render
-    config = RenderConfig(box_side=settings.box_side, aggregate=settings.aggregate, plane_axes=settings.plane_axes)
     densities, colours = [], []
     for part in points.to(planes).split(1 << 17):
-        features = look_up(plane_rows(planes), planes.shape, part[None], config)
-        forward = part.new_tensor([0.0, 0.0, -1.0]).expand(1, len(part), 3) if settings.view_direction else None
-        density, colour = model.decoder(features, forward)
+        density, colour = model.query(planes, part[None])
         densities.append(F.softplus(density[0, :, 0] - 1))
         colours.append(colour[0, :, :3].clamp(0, 1))
     return torch.cat(densities), torch.cat(colours)

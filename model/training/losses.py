@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.stylegan2 import resized
+
 
 def masked_mean(values: Float[Tensor, "b n"], mask: Bool[Tensor, "b n"]) -> Float[Tensor, ""]:
     """Mean of ``values`` where ``mask`` holds; zero where it holds nowhere."""
@@ -79,7 +81,7 @@ def released_self_terms(
     mask, averaged over the whole image, so that it grows with the mask's area. ``identity``: ω_id of the source against
     ω_id of the driver's frame, two photos of one person; gradients go through both.
     """
-    seen = F.interpolate(target, raw.shape[-2:], mode="bilinear", align_corners=False, antialias=True)
+    seen = resized(target, raw.shape[-1])
     return {
         "image": F.l1_loss(image, target),
         "raw": F.l1_loss(raw, seen),

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from model.data import EYES
 from model.planedict import Output, PlaneDict
 from model.settings import TrainingSettings, check_together
+from model.stylegan2 import resized
 from model.training.losses import contrastive_loss, disentanglement_loss, masked_mean, reconstruction_loss
 from model.training.pairs import Batch
 
@@ -109,9 +110,7 @@ class Objective(nn.Module):
         identity, source_motion = model.codes(batch.sources)
         own_motion = self.motion(model, batch.drivers, batch.neutrals)
         motion = self.driving(own_motion, source_motion)
-        # Right after a retraction the parameter is the scaled bases.
-        bases = model.dictionary.weight if model.settings.motion == "dictionary" else None
-        motion_planes = model.motion_planes(motion, bases)
+        motion_planes = model.motion_planes(motion, self.bases)
         repeated = identity.repeat_interleave(s.drivers, 0)
         planes = model.planes(model.identity_planes(identity).repeat_interleave(s.drivers, 0), motion_planes)
         terms: dict[str, tuple[float, Tensor]] = {"motion_planes": (s.motion_penalty, motion_planes.abs().mean())}
@@ -131,7 +130,23 @@ class Objective(nn.Module):
                 target = self.motion(reader, batch.drivers, batch.neutrals)
                 terms["contrastive"] = (ramp * s.weight_contrastive, contrastive_loss(read.motion, target))
             if s.weight_cycle and batch.cross:
-                terms["cycle"] = (ramp * s.weight_cycle, self.cycle(output.image, bases, batch, done))
+                terms["cycle"] = (ramp * s.weight_cycle, self.cycle(output.image, batch, done))
+        return self.result(terms, figures, output, batch, critic)
+
+    @property
+    def bases(self) -> Tensor | None:
+        """What the dictionary's bases scaled are right after a retraction: its parameter. None without a dictionary."""
+        return self.model.dictionary.weight if self.model.settings.motion == "dictionary" else None
+
+    @staticmethod
+    def result(
+        terms: dict[str, tuple[float, Tensor]],
+        figures: dict[str, Tensor],
+        output: Output | None,
+        batch: Batch,
+        critic: Critic | None,
+    ) -> Result:
+        """The weighted sum of ``terms`` (weight, value), the critic's included; figures name them all."""
         if critic is not None and output is not None:
             terms["adversarial"] = (1.0, critic(output.image, output.raw, batch.labels))
         loss = torch.stack([weight * value for weight, value in terms.values() if weight]).sum()
@@ -185,8 +200,7 @@ class Objective(nn.Module):
 
     def read(self, reader: PlaneDict, image: Float[Tensor, "b 3 r r"], batch: Batch) -> Codes:
         """The output's codes; its motion relative to a real neutral frame of the source's person."""
-        side = reader.settings.encoder.resolution
-        seen = F.interpolate(image, (side, side), mode="bilinear", align_corners=False, antialias=True)
+        seen = resized(image, reader.settings.encoder.resolution)
         driver = align_output(image, batch, reader.driver_resolution) if reader.settings.motion_encoder else seen
         return Codes(reader.identity_code(seen), self.motion(reader, driver, batch.source_neutrals))
 
@@ -196,7 +210,7 @@ class Objective(nn.Module):
         motion = self.motion(reader, batch.drivers, batch.neutrals)
         return disentanglement_loss(read.identity, identity, read.motion, motion, self.settings.lambda_motion)
 
-    def cycle(self, image: Tensor, bases: Tensor | None, batch: Batch, done: float) -> Float[Tensor, ""]:
+    def cycle(self, image: Tensor, batch: Batch, done: float) -> Float[Tensor, ""]:
         """The cross output drives its own driver's person, where the truth is known: the driver's frame.
 
         (DPE, CVPR 2023; MegaPortraits, ECCV 2022, train on such cycles.) The trained model itself reads the output
@@ -206,6 +220,6 @@ class Objective(nn.Module):
         assert batch.driver_sources is not None
         identity, source_motion = model.codes(batch.driver_sources)
         motion = model.driving_code(self.read(model, image, batch).motion, source_motion)
-        planes = model.planes(model.identity_planes(identity), model.motion_planes(motion, bases))
+        planes = model.planes(model.identity_planes(identity), model.motion_planes(motion, self.bases))
         output = model.render(planes, batch.labels, identity, motion) if self.settings.rays is None else None
         return self.reconstruction(planes, batch, output, done)

@@ -3,10 +3,10 @@
 from functools import partial
 
 import torch
-from torch.nn import functional as F
 
 from model.planedict import PlaneDict
 from model.settings import TrainingSettings
+from model.stylegan2 import resized
 from model.training.losses import density_smoothness, masked_mean, released_cross_terms, released_self_terms
 from model.training.objective import Critic, Objective, Result, spread
 from model.training.pairs import Batch
@@ -42,16 +42,14 @@ class ReleasedObjective(Objective):
         assert source_motion is not None and own_motion is not None
         sources = source_motion if rebuild else source_motion.repeat_interleave(s.drivers, 0)
         motion = model.driving_code(own_motion, sources)
-        bases = model.dictionary.weight if model.settings.motion == "dictionary" else None
-        planes = model.planes(model.identity_planes(identity), model.motion_planes(motion, bases))
+        planes = model.planes(model.identity_planes(identity), model.motion_planes(motion, self.bases))
         full = model.settings.neural_rendering_resolution
         side = rays_per_side(batch.step / weights.growth_steps, min(weights.start_rays, full), full)
         output = model.render(planes, batch.labels, identity, motion, resolution=side)
 
         figures = {"identity_spread": spread(identity), "motion_spread": spread(own_motion)}
         if batch.cross:
-            size = (model.settings.encoder.resolution,) * 2
-            seen = F.interpolate(output.image, size, mode="bilinear", align_corners=False, antialias=True)
+            seen = resized(output.image, model.settings.encoder.resolution)
             found = released_cross_terms(model.identity_code(seen), identity, driver_identity)
             terms = {
                 "identity": (weights.identity_cross, found["identity"]),
@@ -70,8 +68,4 @@ class ReleasedObjective(Objective):
         box = model.settings.render.box_side
         points = box * (2 * torch.rand(len(planes), DENSITY_POINTS, 3, device=planes.device) - 1)
         terms["density"] = (weights.density, density_smoothness(partial(model.density, planes), points))
-        if critic is not None:
-            terms["adversarial"] = (1.0, critic(output.image, output.raw, batch.labels))
-        loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
-        figures |= {name: value.detach() for name, (_, value) in terms.items()} | {"loss": loss.detach()}
-        return Result(loss, figures, output)
+        return self.result(terms, figures, output, batch, critic)

@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from model.adversarial.adversary import Adversary, Judged
 from model.adversarial.real_images import RealBatch
 from model.checkpoints import forget_states, latest_state, save_state
-from model.planedict import Output, PlaneDict
+from model.planedict import PlaneDict
 from model.settings import ModelSettings, TrainingSettings
 from model.training.curves import write_curves
 from model.training.finite import check_finite
@@ -154,7 +154,7 @@ class Trainer:
                 check_finite(self.fabric, result.loss, f"the loss at step {self.step}", batch.clips)
                 self.fabric.backward(result.loss / s.accumulate)
             if critic is not None:
-                judged.append((Output(*(part.detach() for part in result.output)), batch.labels))
+                judged.append((result.output, batch.labels))
         self.optimizer.step()
         figures: dict[str, torch.Tensor] = result.figures
         if self.adversary is not None and stream.real is not None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.discriminator import ConvLayer, DualDiscriminator, minibatch_deviation, resized
+from model.discriminator import ConvLayer, DualDiscriminator, minibatch_deviation
 from model.mapping import MappingNetwork
-from model.stylegan2 import downsample
+from model.stylegan2 import downsample, resized
 
 
 def filtered(x: torch.Tensor) -> torch.Tensor:
