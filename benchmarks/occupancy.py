@@ -29,23 +29,33 @@ FRAMES = 6
 CONFIG = Path(__file__).parent.parent / "workflow/config"
 
 
-def head(settings: ModelSettings) -> tuple[list[Tensor], TriplaneDecoder]:
-    """Planes that hold an ellipsoid in smooth colours, and a decoder whose density is that of the ellipsoid."""
-    torch.manual_seed(0)
-    channels, side, r = settings.plane_channels, settings.plane_resolution, settings.render
-    axis = ((torch.arange(side) + 0.5) / side - 0.5) * r.box_side
+def ellipsoid_layer(side: int, box_side: float) -> Tensor:
+    """1 − |(p − c) / r|² of a head as planes [3, side, side], a third of it in each: nothing where two planes end."""
+    axis = ((torch.arange(side) + 0.5) / side - 0.5) * box_side
     x, y, z = (((axis - c) / radius).square() / 2 for c, radius in zip(HEAD_CENTRE, HEAD_RADII, strict=True))
-    # 1 − |(p − c) / r|², a third of it in each plane, so that nothing is left where two planes end.
-    shape = torch.stack([1 / 3 - v[:, None] - u for u, v in ((x, y), (x, z), (z, y))])[:, None]
-    colours = F.interpolate(torch.randn(3, channels, 12, 12), (side, side), mode="bicubic")
-    planes = torch.cat([shape, colours[:, 1:]], dim=1)[None]
-    decoder = TriplaneDecoder(channels, r.hidden_channels, r.feature_channels).requires_grad_(False)
+    return torch.stack([1 / 3 - v[:, None] - u for u, v in ((x, y), (x, z), (z, y))])
+
+
+def ellipsoid_decoder(channels: int, hidden_channels: int, feature_channels: int) -> TriplaneDecoder:
+    """A decoder whose density is solid within :func:`ellipsoid_layer` in the first channel, and nothing outside."""
+    decoder = TriplaneDecoder(channels, hidden_channels, feature_channels).requires_grad_(False)
     decoder.fc1.weight[0] = 0
     decoder.fc1.weight[0, 0] = 8 / decoder.fc1.weight_gain
     decoder.fc1.bias[0] = -4
     decoder.fc2.weight[0] = 0
     decoder.fc2.weight[0, 0] = 20 / decoder.fc2.weight_gain
     decoder.fc2.bias[0] = -10
+    return decoder
+
+
+def head(settings: ModelSettings) -> tuple[list[Tensor], TriplaneDecoder]:
+    """Planes that hold an ellipsoid in smooth colours, and a decoder whose density is that of the ellipsoid."""
+    torch.manual_seed(0)
+    channels, side, r = settings.plane_channels, settings.plane_resolution, settings.render
+    colours = F.interpolate(torch.randn(3, channels, 12, 12), (side, side), mode="bicubic")
+    shape = ellipsoid_layer(side, r.box_side)[:, None]
+    planes = torch.cat([shape, colours[:, 1:]], dim=1)[None]
+    decoder = ellipsoid_decoder(channels, r.hidden_channels, r.feature_channels)
     return [planes] * FRAMES, decoder
 
 

@@ -20,6 +20,7 @@ from model.settings import ModelSettings
 from preprocessing.cameras import FFHQ_FOCAL, from_pose, intrinsics, label
 from preprocessing.reference_face import reference_world
 from preprocessing.tars import dump_array, dump_json, tar_writer
+from tests.model.tiny import OWN
 
 SIZE = 64
 FRAMES = 10
@@ -86,19 +87,4 @@ def synthetic_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model() -> ModelSettings:
     """A model of every part but super-resolution, small enough to run untrained in a test."""
-    return ModelSettings(
-        resolution=32,
-        neural_rendering_resolution=32,
-        superresolution=False,
-        identity_dim=8,
-        motion_dim=4,
-        encoder={"resolution": 32, "width": 4, "norm": "group"},
-        motion_encoder={"resolution": 32, "width": 4, "norm": "group"},
-        relative_codes=True,
-        plane_channels=4,
-        plane_resolution=16,
-        num_bases=3,
-        identity_generator={"resolution": 8, "channel_base": 64, "channel_max": 8},
-        motion_generator={"resolution": 8, "channel_base": 64, "channel_max": 8},
-        render={"coarse_samples": 6, "fine_samples": 0, "hidden_channels": 8, "feature_channels": 3},
-    )
+    return ModelSettings(**OWN)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.occupancy import ellipsoid_decoder, ellipsoid_layer
 from model.cameras import split_label, view_labels
-from model.decoder import TriplaneDecoder
 from model.occupancy import find_occupancy, grown
 from model.planedict import HEAD_CENTRE, HEAD_RADII
 from model.rays import sample_rays
@@ -19,18 +19,9 @@ CONFIG = RenderConfig(coarse_samples=24, fine_samples=24)
 def head():
     """Planes and decoder of an ellipsoid of a few colours, space around it empty; rays from two sides."""
     torch.manual_seed(0)
-    axis = ((torch.arange(32) + 0.5) / 32 - 0.5) * CONFIG.box_side
-    x, y, z = (((axis - c) / r).square() / 2 for c, r in zip(HEAD_CENTRE, HEAD_RADII, strict=True))
     planes = torch.randn(2, 3, 6, 32, 32) / 2
-    # 1 − |(p − c) / r|², a third of it in each plane, so that nothing is left where two planes end.
-    planes[:, :, 0] = torch.stack([1 / 3 - v[:, None] - u for u, v in ((x, y), (x, z), (z, y))])
-    decoder = TriplaneDecoder(6, 16, 3).requires_grad_(False)
-    decoder.fc1.weight[0] = 0
-    decoder.fc1.weight[0, 0] = 8 / decoder.fc1.weight_gain
-    decoder.fc1.bias[0] = -4
-    decoder.fc2.weight[0] = 0
-    decoder.fc2.weight[0, 0] = 20 / decoder.fc2.weight_gain
-    decoder.fc2.bias[0] = -10
+    planes[:, :, 0] = ellipsoid_layer(32, CONFIG.box_side)
+    decoder = ellipsoid_decoder(6, 16, 3)
     rays = sample_rays(*split_label(view_labels(torch.tensor([-0.6, 0.4]), torch.tensor([0.1, -0.2]))), 32)
     return planes, decoder, *rays
 

@@ -21,31 +21,10 @@ from model.training.trainer import Trainer, launch, train
 from preprocessing.cameras import from_pose, intrinsics
 from preprocessing.cameras import label as label_of
 from preprocessing.cli import InputError
+from tests.model import tiny
+from tests.model.tiny import MODEL, OWN
 
-MODEL = {
-    "resolution": 32,
-    "neural_rendering_resolution": 32,
-    "superresolution": False,
-    "identity_dim": 8,
-    "motion_dim": 4,
-    "encoder": {"resolution": 32, "width": 4, "norm": "group"},
-    "plane_channels": 4,
-    "plane_resolution": 16,
-    "num_bases": 3,
-    "identity_generator": {"resolution": 8, "channel_base": 64, "channel_max": 8},
-    "motion_generator": {"resolution": 8, "channel_base": 64, "channel_max": 8},
-    "render": {"coarse_samples": 6, "fine_samples": 0, "hidden_channels": 8, "feature_channels": 3},
-}
-OWN = MODEL | {"motion_encoder": {"resolution": 32, "width": 4, "norm": "group"}, "relative_codes": True}
-RELEASED = MODEL | {
-    "encoder": {"kind": "lia", "resolution": 32, "width": 4},
-    "motion_fusion": "transformer",
-    "canonical": "noise",
-    "orthogonality": "pixel",
-    "superresolution": True,
-    "superresolution_channels": [8, 4],
-    "neural_rendering_resolution": 16,
-}
+RELEASED = MODEL | tiny.RELEASED
 LOSSES = {"perceptual": 0, "start_rays": 8, "growth_steps": 2}
 RAYS = {"recipe": "robust", "iterations": 6, "rays": 32, "checkpoint_every": 2, "log_every": 2}
 WHOLE = {"recipe": "paper", "iterations": 6, "sources": 2, "checkpoint_every": 2, "log_every": 2}

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.model.test_train import MODEL
+from tests.model.tiny import MODEL
 
 ROOT = Path(__file__).parents[3]
 # Batch norm and L_dis: running statistics, and a copy of them that reads codes, must survive too.

@@ -17,28 +17,17 @@ from model.settings import EncoderSettings, GeneratorSettings, ModelSettings
 from model.training.losses import density_smoothness, released_cross_terms, released_self_terms
 from model.training.schedules import rays_per_side
 from preprocessing.cli import InputError, validated
+from tests.model import tiny
+from tests.model.tiny import MODEL
 
-SMALL = {
-    "resolution": 32,
+SMALL = MODEL | {
     "neural_rendering_resolution": 16,
+    "superresolution": True,
     "superresolution_channels": [8, 4],
-    "identity_dim": 8,
-    "motion_dim": 4,
     "encoder": {"resolution": 32, "width": 4},
-    "plane_channels": 4,
-    "plane_resolution": 16,
-    "num_bases": 3,
-    "identity_generator": {"resolution": 8, "channel_base": 64, "channel_max": 8},
-    "motion_generator": {"resolution": 8, "channel_base": 64, "channel_max": 8},
-    "render": {"coarse_samples": 6, "fine_samples": 4, "hidden_channels": 8, "feature_channels": 4},
+    "render": MODEL["render"] | {"fine_samples": 4, "feature_channels": 4},
 }
-RELEASED = SMALL | {
-    "encoder": {"kind": "lia", "resolution": 32, "width": 4},
-    "motion_fusion": "transformer",
-    "canonical": "noise",
-    "orthogonality": "pixel",
-    "render": SMALL["render"] | {"aggregate": "mean", "plane_axes": "eg3d"},
-}
+RELEASED = SMALL | tiny.RELEASED | {"render": SMALL["render"] | {"aggregate": "mean", "plane_axes": "eg3d"}}
 
 
 @pytest.fixture
