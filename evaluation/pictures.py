@@ -12,6 +12,13 @@ from preprocessing.cli import InputError
 Picture = NDArray[np.uint8]  # [H, W, 3], RGB
 
 
+def digest(picture: Picture) -> str:
+    """What tells a picture from others: 32 hexadecimal digits (BLAKE2b) of its pixels and its shape."""
+    return hashlib.blake2b(
+        np.ascontiguousarray(picture).tobytes() + str(picture.shape).encode(), digest_size=16
+    ).hexdigest()
+
+
 def resized(picture: Picture, side: int) -> Picture:
     """The picture at side × side pixels: averaged over areas when it shrinks, bicubic when it grows."""
     height, width = picture.shape[:2]
