@@ -9,6 +9,7 @@
 #   results/{run}/checkpoints/{method}/final.safetensors   training/{method}.{parquet,png}
 #   results/{run}/pairs/{dataset}/{protocol}.csv
 #   results/{run}/reenactments/{dataset}/{method}/{protocol}/{frames.tar,index.parquet}
+#   results/{run}/readings/{dataset}/{method}/{protocol}/{detector}.parquet   detectors with an environment of their own
 #   results/{run}/scores/{dataset}/{method}/{protocol}.parquet
 #   results/{run}/tables/table{1..5}.{csv,md,tex}   figures/figure{1,3,4,5,6}.png   health.json   provenance.json   report.html
 #   results/{run}/recipe.{csv,md,png}                    the recipe's ablation: every method against motion and identity
@@ -27,6 +28,7 @@ include: "workflow/rules/masks.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/reenact.smk"
+include: "workflow/rules/readings.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/reference.smk"
@@ -87,6 +89,11 @@ rule training:
 rule reenactments:
     input:
         PLAN.reenactments(RUN.run),
+
+
+rule readings:
+    input:
+        PLAN.all_readings(RUN.run),
 
 
 rule scores:

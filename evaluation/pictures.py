@@ -48,13 +48,3 @@ def decode_picture(data: bytes, name: str) -> Picture:
     if picture is None:
         raise InputError(f"Cannot read the picture {name}.")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def digest(picture: Picture) -> str:
-    """What a picture is known by: 16 bytes of BLAKE2b, as hex, over its decoded pixels and its shape.
-
-    Equal pixels have one digest whatever file, tar or video they came from.
-    """
-    seen = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=16)
-    seen.update(str(picture.shape).encode())
-    return seen.hexdigest()

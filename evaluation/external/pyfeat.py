@@ -5,7 +5,7 @@ it imports only py-feat, what py-feat needs anyway, and the standard library.
 
 The detectors are py-feat's modular ones as the paper's time had them: img2pose (faces and head pose, regressed and not
 derived from landmarks), MobileFaceNet's landmarks and the XGBoost classifiers of 20 action units. Nothing is
-downloaded: ``--weights`` holds ``{repository}/{file}`` as the Hugging Face hub names them.
+downloaded: ``--weights`` holds the hub's ``{repository}/{file}`` with ``-`` for every ``/``.
 """
 
 import argparse
@@ -17,21 +17,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-REPOSITORIES = {
-    "py-feat/img2pose": ("config.json", "model.safetensors"),
-    "py-feat/mobilefacenet": ("mobilefacenet_model_best.pth.tar",),
-    "py-feat/xgb_au": ("xgb_au_classifier_v2.skops",),
-}
-WEIGHTS = tuple(f"{repository}/{name}" for repository, names in REPOSITORIES.items() for name in names)
+# In the weights folder: py-feat/img2pose's model.safetensors is py-feat-img2pose-model.safetensors.
+WEIGHTS = (
+    "py-feat-img2pose-config.json",
+    "py-feat-img2pose-model.safetensors",
+    "py-feat-mobilefacenet-mobilefacenet_model_best.pth.tar",
+    "py-feat-xgb_au-xgb_au_classifier_v2.skops",
+)
 AT_ONCE = 512  # pictures per call of py-feat, which keeps a call's results in memory
 
 
 def use_local_weights(folder: Path) -> None:
-    """Let py-feat find ``folder/{repository}/{file}`` where it would ask the hub; called before it is imported."""
+    """Let py-feat find its weights in ``folder`` where it would ask the hub; called before it is imported."""
     import huggingface_hub
 
     def local(repo_id: str, filename: str, **_: Any) -> str:
-        path = folder / repo_id / filename
+        path = folder / f"{repo_id}/{filename}".replace("/", "-")
         if not path.is_file():
             raise SystemExit(f"{path} does not exist: py-feat asks for a file beyond {', '.join(WEIGHTS)}.")
         return str(path)

@@ -31,10 +31,11 @@ class Detectorv1:
     def __init__(self, face_model="retinaface", landmark_model="mobilefacenet", au_model="xgb",
                  emotion_model="resmasknet", identity_model="arcface", gaze_model="l2cs", device="cpu"):
         assert (face_model, emotion_model, identity_model, gaze_model) == ("img2pose", None, None, None)
-        wanted = {WEIGHTS!r}
-        for name in wanted:
-            repository, _, file = name.rpartition("/")
-            assert open(hf_hub_download(repo_id=repository, filename=file, cache_dir="resources")).read() == name
+        for repository, file in (("img2pose", "config.json"), ("img2pose", "model.safetensors"),
+                                 ("mobilefacenet", "mobilefacenet_model_best.pth.tar"),
+                                 ("xgb_au", "xgb_au_classifier_v2.skops")):
+            path = hf_hub_download(repo_id="py-feat/" + repository, filename=file, cache_dir="resources")
+            assert open(path).read() == f"py-feat-{{repository}}-{{file}}"
     def detect(self, inputs, data_type="image", output_size=None, batch_size=1, num_workers=0, pin_memory=False,
                face_identity_threshold=0.8, face_detection_threshold=0.5, skip_frames=None, progress_bar=True,
                save=None, **kwargs):
@@ -61,8 +62,8 @@ def run(tmp_path):
     (modules / "feat" / "__init__.py").write_text(FEAT)
     (modules / "feat" / "pretrained.py").write_text("from feat import UNITS\nAU_LANDMARK_MAP = {'Feat': UNITS}\n")
     (modules / "huggingface_hub.py").write_text("def hf_hub_download(*_, **__):\n    raise OSError('no network')\n")
+    (tmp_path / "weights").mkdir()
     for name in WEIGHTS:
-        (tmp_path / "weights" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "weights" / name).write_text(name)
     (tmp_path / "pictures").mkdir()
 
@@ -104,4 +105,4 @@ def test_a_picture_without_a_row_is_an_error_and_leaves_nothing(run, tmp_path):
 def test_missing_weights_are_named_before_anything_is_loaded(run, tmp_path):
     (tmp_path / "weights" / WEIGHTS[1]).unlink()
     done = run((8, 51))
-    assert done.returncode == 1 and "img2pose/model.safetensors does not exist" in done.stderr
+    assert done.returncode == 1 and "img2pose-model.safetensors does not exist" in done.stderr

@@ -15,7 +15,7 @@ from evaluation.readings import Readings, by_backend, collect, export, job_pictu
 from preprocessing.cameras import angles, from_pose, intrinsics, label
 from preprocessing.cli import InputError
 
-ABOUT = {"version": "2.1.5", "weights": {"py-feat/xgb_au/xgb_au_classifier_v2.skops": "0" * 64}}
+ABOUT = {"version": "2.1.5", "weights": {"py-feat-xgb_au-xgb_au_classifier_v2.skops": "0" * 64}}
 
 
 @pytest.fixture

@@ -79,3 +79,23 @@ def test_a_sheet_depends_on_the_folder_only_where_it_is_there(tmp_path):
 
 def test_a_stage_is_given_only_the_settings_it_depends_on(plan):
     assert json.loads(plan.settings("evaluation", only=("backend",))) == {"backend": "embedded"}
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "wanted"),
+    [
+        ({"backend": "embedded"}, []),
+        ({"backend": "auto"}, []),  # nothing is built that nobody insists on
+        ({"backend": "standard"}, ["py-feat"]),
+        ({"backend": "embedded", "backends": {"prmse": "py-feat"}}, ["py-feat"]),
+        ({"backend": "standard", "backends": {"aucon": "AUCON-geo", "prmse": "facemesh-pose"}}, []),
+    ],
+)
+def test_detectors_with_an_environment_of_their_own_run_where_they_are_insisted_on(evaluation, wanted):
+    base = read(CONFIGS / "mini.yaml").model_dump(mode="json")
+    plan = Plan(load(base | {"evaluation": evaluation}))
+    assert plan.external_readings() == wanted
+    assert len(plan.all_readings("mini")) == len(plan.scores("mini")) * len(wanted)
+    assert plan.readings("mini", "mini", "copy", "self") == [
+        f"results/mini/readings/mini/copy/self/{name}.parquet" for name in wanted
+    ]

@@ -4,6 +4,7 @@ rule score_pairs:
         shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         reenactments=rules.reenact_pairs.output,
+        readings=lambda wildcards: PLAN.readings(**wildcards),
     output:
         "results/{run}/scores/{dataset}/{method}/{protocol}.parquet",
     log:
@@ -16,11 +17,13 @@ rule score_pairs:
         mem_mb=2500,
     params:
         settings=PLAN.settings("evaluation", only=("backend", "backends")),
+        readings=lambda wildcards, input: plan.option("--readings", input.readings),
     message:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
         "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
-        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads} --settings {params.settings:q} --log {log}"
+        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads}"
+        " {params.readings} --settings {params.settings:q} --log {log}"
 
 
 rule measure_health:
