@@ -19,7 +19,7 @@ FRAMES = ((0, 176, 240), (255, 176, 0))  # first and second close-up: blue and o
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of the grid, its close-ups below it, framed in the picture, and a note under them.
+    """One picture of the grid, its close-ups beside or below it, framed in the picture, and a note under them.
 
     Without a picture the note stands in the empty place.
     """
@@ -46,13 +46,15 @@ class Grid:
     rows: Sequence[Row]
     groups: Sequence[tuple[int, int, str]] = field(default=())
     caption: str = ""
+    beside: bool = False
+    """Whether close-ups stand at the right of their picture instead of below it."""
 
     def draw(self, cell: int, size: int | None = None) -> Image.Image:
         """The figure with pictures of ``cell`` pixels a side and letters of ``size`` pixels.
 
         Without a size the letters suit the figure's width, so that they can be read where it is shrunk to a column.
         """
-        layout = _Layout(self, cell, size or letters(len(self.columns) * cell))
+        layout = _Layout(self, cell, size or letters(len(self.columns) * cell * (1 + self.beside)))
         page = layout.page()
         return stacked([page, footer(self.caption, page.width, layout.size)]) if self.caption else page
 
@@ -63,43 +65,62 @@ class _Layout:
     def __init__(self, grid: Grid, cell: int, size: int) -> None:
         self.grid, self.cell, self.size = grid, cell, size
         self.gutter, self.line = max(3, cell // 50), round(size * 1.45)
-        lines = max(row.label.count("\n") + 1 if row.label else 0 for row in grid.rows)
+        items = [item for row in grid.rows for item in row.cells]
+        parts = [self._closeups(item) for item in items]
+        self.wide = max((left + width for part in parts for left, _, width, _ in part), default=cell)
+        self.wide = max(self.wide, cell)
+        lines = max((row.label.count("\n") + 1 for row in grid.rows if row.label), default=0)
         self.left = round(size * (0.7 + 1.2 * lines)) if lines else self.gutter * 2
         gaps = [self._gap(column) for column in range(len(grid.columns))]
-        self.xs = [self.left + sum(gaps[: i + 1]) + i * cell for i in range(len(grid.columns))]
+        self.xs = [self.left + sum(gaps[: i + 1]) + i * self.wide for i in range(len(grid.columns))]
         self.top = self.gutter + self.line * (bool(grid.groups) + any(grid.columns))
         self.ys, y = [], self.top
         for row in grid.rows:
             y += self.gutter * 4 * row.apart
             self.ys.append(y)
             y += self._height(row) + self.gutter
-        self.height, self.width = y + self.gutter, self.xs[-1] + cell + self.gutter * 2
+        self.height, self.width = y + self.gutter, self.xs[-1] + self.wide + self.gutter * 2
 
     def _gap(self, column: int) -> int:
         """Space before a column: wide where a group begins or ends."""
         border = any(column in (first, last + 1) for first, last, _ in self.grid.groups)
-        return 0 if column == 0 else self.gutter * 4 if border else self.gutter
+        return 0 if column == 0 else self.gutter * 4 if border or self.grid.beside else self.gutter
 
     def _height(self, row: Row) -> int:
-        strips = max((self._strips(item) for item in row.cells), default=0)
-        return self.cell + strips + self.line * any(item.note and item.picture is not None for item in row.cells)
+        ends = [top + height for item in row.cells for _, top, _, height in self._closeups(item)]
+        return max([self.cell, *ends]) + self.line * any(item.note and item.picture is not None for item in row.cells)
 
-    def _strips(self, item: Cell) -> int:
-        """Height of a cell's close-ups."""
-        return sum(self._strip(item.picture, box) + self.gutter for box in item.closeups if item.picture is not None)
+    def _closeups(self, item: Cell) -> list[tuple[int, int, int, int]]:
+        """Left, top, width and height of a cell's close-ups, from the cell's corner.
 
-    def _strip(self, picture: Picture, box: Box) -> int:
-        """Height of a close-up that is as wide as a cell."""
-        left, top, right, bottom = _pixels(box, picture)
-        return round(self.cell * (bottom - top) / (right - left))
+        Below the picture they are as wide as it is; beside it they share its height.
+        """
+        places: list[tuple[int, int, int, int]] = []
+        if item.picture is None:
+            return places
+        along = self.cell + self.gutter
+        for place, box in enumerate(item.closeups):
+            left, top, right, bottom = _pixels(box, item.picture)
+            slope = (bottom - top) / (right - left)
+            if self.grid.beside:
+                share = (self.cell + self.gutter) / len(item.closeups)
+                start, end = round(place * share), round((place + 1) * share) - self.gutter
+                places.append((along, start, round((end - start) / slope), end - start))
+            else:
+                places.append((0, along, self.cell, round(self.cell * slope)))
+                along += places[-1][3] + self.gutter
+        return places
 
     def page(self) -> Image.Image:
+        """The drawn grid."""
         page = Image.new("RGB", (self.width, self.height), PAPER)
         self._headings(ImageDraw.Draw(page))
-        for y, row in zip(self.ys, self.grid.rows, strict=True):
-            height = self._height(row)
+        heights = [self._height(row) for row in self.grid.rows]
+        font = typeface(self.size)
+        for row, height in zip(self.grid.rows, heights, strict=True):
+            font = min(font, fitted(row.label, font, height), key=lambda f: f.size)
+        for y, row, height in zip(self.ys, self.grid.rows, heights, strict=True):
             if row.label:
-                font = fitted(row.label, typeface(self.size), height)
                 page.paste(sideways(row.label, font, height, self.left), (0, y))
             for x, item in zip(self.xs, row.cells, strict=False):
                 self._cell(page, item, x, y, height)
@@ -107,36 +128,33 @@ class _Layout:
 
     def _headings(self, draw: ImageDraw.ImageDraw) -> None:
         font, line = typeface(self.size), self.line
+        for text in self.grid.columns:
+            font = fitted(text, font, self.wide)
         for x, text in zip(self.xs, self.grid.columns, strict=True):
-            middle = (x + self.cell / 2, self.top - line / 2)
-            draw.text(middle, text, INK, fitted(text, font, self.cell + self.gutter), anchor="mm")
+            draw.text((x + self.wide / 2, self.top - line / 2), text, INK, font, anchor="mm")
         for first, last, text in self.grid.groups:
-            start, end = self.xs[first], self.xs[last] + self.cell
+            start, end = self.xs[first], self.xs[last] + self.wide
             y = self.gutter + line / 2
-            draw.text(((start + end) / 2, y), text, INK, fitted(text, font, end - start), anchor="mm")
-            draw.line([(start, y + line * 0.48), (end, y + line * 0.48)], FAINT, 1)
+            above = fitted(text, typeface(self.size), end - start)
+            draw.text(((start + end) / 2, y), text, INK, above, anchor="mm")
+            draw.line([(start, y + line * 0.48), (end, y + line * 0.48)], FAINT, max(1, self.size // 24))
 
     def _cell(self, page: Image.Image, item: Cell, x: int, y: int, height: int) -> None:
         draw, cell, thick = ImageDraw.Draw(page), self.cell, max(1, self.cell // 100)
-        font = fitted(item.note, typeface(round(self.size * 0.88)), cell)
+        font = fitted(item.note, typeface(round(self.size * 0.88)), self.wide)
         if item.picture is None:
-            draw.text((x + cell / 2, y + cell / 2), item.note, FAINT, font, anchor="mm")
+            draw.text((x + self.wide / 2, y + cell / 2), item.note, FAINT, font, anchor="mm")
             return
         whole = Image.fromarray(item.picture)
         page.paste(whole.resize((cell, cell), Image.Resampling.LANCZOS), (x, y))
-        below = y + cell + self.gutter
-        for box, colour in zip(item.closeups, FRAMES, strict=False):
-            left, top, right, bottom = (round(cell * edge) for edge in box)
-            draw.rectangle((x + left, y + top, x + right - 1, y + bottom - 1), outline=colour, width=thick)
-            strip = (cell, self._strip(item.picture, box))
-            page.paste(
-                whole.resize(strip, Image.Resampling.LANCZOS, box=_pixels(box, item.picture)),
-                (x, below),
-            )
-            draw.rectangle((x, below, x + cell - 1, below + strip[1] - 1), outline=colour, width=2 * thick)
-            below += strip[1] + self.gutter
+        for box, place, colour in zip(item.closeups, self._closeups(item), FRAMES, strict=False):
+            edges = [round(cell * edge) for edge in box]
+            draw.rectangle((x + edges[0], y + edges[1], x + edges[2] - 1, y + edges[3] - 1), None, colour, thick)
+            left, top, size = x + place[0], y + place[1], place[2:]
+            page.paste(whole.resize(size, Image.Resampling.LANCZOS, box=_pixels(box, item.picture)), (left, top))
+            draw.rectangle((left, top, left + size[0] - 1, top + size[1] - 1), None, colour, 2 * thick)
         if item.note:
-            draw.text((x + cell / 2, y + height - self.line / 2), item.note, INK, font, anchor="mm")
+            draw.text((x + self.wide / 2, y + height - self.line / 2), item.note, INK, font, anchor="mm")
 
 
 def _pixels(box: Box, picture: Picture) -> Box:
@@ -146,8 +164,8 @@ def _pixels(box: Box, picture: Picture) -> Box:
 
 
 def letters(width: int) -> int:
-    """Size of letters, in pixels, for a figure of this width: about six points where it is shrunk to 84 mm."""
-    return max(13, width // 42)
+    """Size of letters, in pixels, for a figure of this width: five points where it is shrunk to a column of 84 mm."""
+    return max(13, width // 48)
 
 
 def footer(text: str, width: int, size: int) -> Image.Image:
@@ -162,13 +180,14 @@ def footer(text: str, width: int, size: int) -> Image.Image:
     return strip
 
 
-def stacked(pages: Sequence[Image.Image]) -> Image.Image:
+def stacked(pages: Sequence[Image.Image], gap: int = 0) -> Image.Image:
     """Pages one below the other, centred."""
-    whole = Image.new("RGB", (max(page.width for page in pages), sum(page.height for page in pages)), PAPER)
+    height = sum(page.height for page in pages) + gap * (len(pages) - 1)
+    whole = Image.new("RGB", (max(page.width for page in pages), height), PAPER)
     y = 0
     for page in pages:
         whole.paste(page, ((whole.width - page.width) // 2, y))
-        y += page.height
+        y += page.height + gap
     return whole
 
 

@@ -64,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> None:
         if arguments.credit:
             page = stacked([page, footer(arguments.credit, page.width, letters(page.width))])
         with atomic(arguments.output / f"figure{number}.png") as temporary:
-            page.save(temporary, "PNG", optimize=True, dpi=(settings.dpi, settings.dpi))
+            page.save(temporary, "PNG", dpi=(settings.dpi, settings.dpi))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ EYES = (33, 133, 159, 145, 362, 263, 386, 374)  # of both eyes the corners and t
 MOUTH = (61, 291, 0, 17)  # corners and outer rims of the lips
 SHAPE = 4 / 9  # a close-up's height by its width
 AIR = 1.35  # a close-up's side by what it must hold
+LEAST = 0.75  # the mouth's close-up by the eyes', at least: a closed mouth alone would fill it with lips
 
 
 class Faces:
@@ -41,12 +42,16 @@ def closeups(faces: Sequence[Landmarks | None]) -> tuple[Box, ...]:
     if not found:
         return ()
     mean = np.mean(found, axis=0)
-    return _box(mean[list(EYES), :2]), _box(mean[list(MOUTH), :2])
+    eyes = _box(mean[list(EYES), :2], 0.0)
+    return eyes, _box(mean[list(MOUTH), :2], LEAST * (eyes[2] - eyes[0]))
 
 
-def _box(points: NDArray[np.float64]) -> Box:
-    """The box of points [P, 2], in shares of a square picture, with air around them and inside the picture."""
+def _box(points: NDArray[np.float64], least: float) -> Box:
+    """The box of points [P, 2], in shares of a square picture, with air around them and inside the picture.
+
+    It is ``least`` wide or wider.
+    """
     low, high = points.min(axis=0), points.max(axis=0)
-    width = min(1.0, AIR * float(max(high[0] - low[0], (high[1] - low[1]) / SHAPE)))
+    width = min(1.0, max(least, AIR * float(max(high[0] - low[0], (high[1] - low[1]) / SHAPE))))
     left, top = np.clip((low + high) / 2 - np.array([width, width * SHAPE]) / 2, 0, [1 - width, 1 - width * SHAPE])
     return float(left), float(top), float(left) + width, float(top) + width * SHAPE

@@ -11,9 +11,10 @@ from evaluation.canvas import Cell, Grid, Row, footer, letters, notice, stacked
 from evaluation.figures.faces import Faces, Landmarks, closeups
 from evaluation.figures.material import Column, Material, Pair, all_columns, chosen, label, origin
 from evaluation.heatmap import colour_bar, heat_map, vertex_distances
-from evaluation.settings import FigureSettings
+from evaluation.settings import COPY, FigureSettings
 
 ACROSS = 8  # pictures side by side, at most; more methods go below
+ROOMY = 4  # up to so many, close-ups stand beside their pictures
 NO_FACE = "no face found"
 
 
@@ -30,7 +31,9 @@ def side_by_side(inputs: Block, methods: Sequence[Block], labels: Sequence[str],
     """The methods beside the inputs; where they are too many, in equal parts below each other, each with the inputs."""
     room = max(1, (ACROSS - len(inputs.heads)) // len(methods[0].heads))
     parts = np.array_split(np.arange(len(methods)), -(-len(methods) // room))
-    size = letters((len(inputs.heads) + len(parts[0]) * len(methods[0].heads)) * cell)
+    across = len(inputs.heads) + len(parts[0]) * len(methods[0].heads)
+    beside = across <= ROOMY
+    size = letters(across * cell * (1 + beside))
     pages = []
     for part in parts:
         blocks = [inputs, *(methods[i] for i in part)]
@@ -39,8 +42,8 @@ def side_by_side(inputs: Block, methods: Sequence[Block], labels: Sequence[str],
             Row([item for block in blocks for item in block.rows[i]], text, apart=i > 0)
             for i, text in enumerate(labels)
         ]
-        pages.append(Grid(heads, rows, _groups(blocks)).draw(cell, size))
-    return stacked(pages)
+        pages.append(Grid(heads, rows, _groups(blocks), beside=beside).draw(cell, size))
+    return stacked(pages, gap=size)
 
 
 def _groups(blocks: Sequence[Block]) -> list[tuple[int, int, str]]:
@@ -112,8 +115,8 @@ def _with_closeups(picture: np.ndarray, boxes: Sequence[tuple[float, float, floa
 
 def _closeups_said(relative: bool) -> str:
     """What the caption says of the close-ups."""
-    where = "the same part of every output, where the driver's are"
-    return f"Below: eyes and mouth, {where}{' (relative motion: where the outputs’ are)' if relative else ''}."
+    apart = " (with relative motion, where the outputs' own are on average)" if relative else ""
+    return f"Close-ups: eyes and mouth, of every output the same part, where the driver's are{apart}."
 
 
 def _resolution(rows: Sequence[Sequence[Cell]]) -> str:
@@ -147,10 +150,12 @@ def figure5(material: list[Material], settings: FigureSettings, scale: str) -> I
     inputs = Block(["Source", "Driving"], [[Cell(picture) for picture in pictures] for pictures in shown])
     page = side_by_side(inputs, methods, [label(pair) for _, pair in examples], settings.cell)
     size = letters(page.width)
+    copied = any(column.slug == COPY for column in columns)
+    control = "The copy of the source shows what detector and resolution alone do. " if copied else ""
     text = (
-        "Where the output's face differs from the source's (less keeps the identity) and from the driver's, and the"
-        " mean of 468 FaceMesh points after similarity alignment; expression is not removed. The copy of the source"
-        f" shows what the detector and the output's resolution alone make of it. {origin(material, scale)}"
+        "Cross-identity reenactment: where the output's face differs from the source's (low: the identity is kept)"
+        " and from the driver's (high: it is not the driver's), with the mean over 468 FaceMesh points after"
+        f" similarity alignment. Expression is not removed. {control}{origin(material, scale)}"
     )
     return stacked([page, colour_bar(page.width, size), footer(text, page.width, size)])
 

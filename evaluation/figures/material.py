@@ -111,10 +111,10 @@ def _people(pair: Pair) -> tuple[bool, str, str]:
 
 
 def label(pair: Pair) -> str:
-    """A row's label: whose face, and whose motion or that the clip was not trained on."""
+    """A row's label: the source's clip, below it the driver's where it is another one, and whether it is unseen."""
     source, driver = str(pair["source_clip"]), str(pair["driver_clip"])
-    second = [f"driven by {driver}"] * (source != driver) + ["unseen clip"] * bool(pair["unseen"])
-    return "\n".join([source, ", ".join(second)] if second else [source])
+    lines = [f"{source}, unseen" if pair["unseen"] else source] + [f"← {driver}"] * (driver != source)
+    return "\n".join(lines)
 
 
 def origin(material: Sequence[Material], scale: str) -> str:

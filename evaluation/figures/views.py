@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from evaluation.canvas import Cell, Grid, Row, beside, footer, letters, notice, stacked
+from evaluation.canvas import Cell, Grid, Row, beside, footer, notice, stacked
 from evaluation.figures.material import Column, Material, Pair, all_columns, origin
 from evaluation.protocol import VIEW_OFFSETS
 from evaluation.settings import FigureSettings
@@ -43,7 +43,8 @@ def _shown(data: Material, column: Column, pairs: Views, wanted: Sequence[tuple[
 
 def figure6(material: list[Material], settings: FigureSettings, scale: str) -> Image.Image:
     """Each multi-view pair from a fan of yaws and a fan of pitches, by every method that renders views."""
-    offsets, rows = fan(settings.views), []
+    offsets = fan(settings.views)
+    rows: list[Row] = []
     fans = {"yaw": [(x, 0.0) for x in offsets], "pitch": [(0.0, x) for x in offsets]}
     for data in material:
         columns = data.columns("multiview")
@@ -68,7 +69,7 @@ def _unable(material: Sequence[Material]) -> str:
     """Names the methods that were run but render no other views."""
     able = {column.slug for column in all_columns(material, "multiview")}
     names = [column.name for column in all_columns(material, "cross") if column.slug not in able]
-    return f"Without other views: {', '.join(names)}. " if names else ""
+    return f"Not shown, as they render no other views: {', '.join(names)}. " if names else ""
 
 
 def figure1(material: list[Material], settings: FigureSettings, scale: str) -> Image.Image:
@@ -78,7 +79,7 @@ def figure1(material: list[Material], settings: FigureSettings, scale: str) -> I
     if not examples:
         return notice(NO_VIEWS)
     offsets, cell = fan(settings.views), settings.cell // 2
-    size = letters(len(examples) * (len(offsets) + 3) * cell)
+    size = max(13, cell // 4)
     page = beside([_overview(data, columns[0], pairs, offsets, cell, size) for data, pairs in examples], cell // 3)
     text = (
         f"One-shot multi-view reenactment by {columns[0].name}: a source photo, another person's expression, and the"
