@@ -26,9 +26,10 @@ def views(data: Material) -> list[Views]:
 def fan(count: int) -> list[float]:
     """At most ``count`` of the protocol's offsets in radians, symmetric around zero."""
     offsets = list(VIEW_OFFSETS)
-    if count >= len(offsets):
-        return offsets
-    return [offsets[i] for i in sorted({round(x) for x in np.linspace(0, len(offsets) - 1, count)})]
+    if count == 1:
+        return [offsets[len(offsets) // 2]]
+    places = np.linspace(0, len(offsets) - 1, min(count, len(offsets)))
+    return [offsets[i] for i in sorted({round(x) for x in places})]
 
 
 def _radians(value: float) -> str:

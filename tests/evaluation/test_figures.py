@@ -14,7 +14,9 @@ from evaluation.figures import __main__ as command
 from evaluation.figures.faces import SHAPE, Faces, closeups
 from evaluation.figures.grids import ACROSS, Block, side_by_side
 from evaluation.figures.material import Material, all_columns, label, spread
+from evaluation.figures.views import fan
 from evaluation.heatmap import LIMIT, colour_bar, heat_map, triangles, vertex_distances
+from evaluation.protocol import VIEW_OFFSETS
 from evaluation.settings import FigureSettings
 from preprocessing.reference_face import reference_face
 
@@ -96,6 +98,13 @@ def test_methods_without_views_are_named_not_drawn(run, shards, said):
         "PlaneDict\nyaw",
         "PlaneDict\npitch",
     }
+
+
+@pytest.mark.parametrize("count", range(1, 10))
+def test_fans_are_symmetric(count):
+    offsets = fan(count)
+    assert len(offsets) == min(count, len(VIEW_OFFSETS)) and offsets == sorted(offsets)
+    assert np.allclose(offsets, [-x for x in reversed(offsets)])
 
 
 def test_a_frame_a_method_did_not_make_is_a_dash(run, shards, said, monkeypatch):
