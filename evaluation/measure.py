@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics import formulas, pixels, weights
+from evaluation.metrics import formulas, pixels
 from evaluation.metrics.catalogue import METRICS, Metric
 from evaluation.metrics.faces import Face, FaceReader
 from evaluation.metrics.geometry import aligned_pupils, aligned_shapes
+from preprocessing import weights
 
 # PyTorch is loaded only where LPIPS or FID can be measured: it costs each scoring job a second and half a gigabyte.
 if TYPE_CHECKING:

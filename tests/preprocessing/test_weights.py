@@ -12,11 +12,11 @@ import torchvision
 from pytorch_fid import inception
 
 from evaluation.measure import Measurer, Sample
-from evaluation.metrics import weights
 from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.perceptual import Inception, Lpips
-from evaluation.metrics.weights import ALEXNET, INCEPTION
+from preprocessing import weights
 from preprocessing.cli import InputError
+from preprocessing.weights import ALEXNET, INCEPTION
 
 
 @pytest.fixture
