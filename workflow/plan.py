@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from evaluation.settings import COPY
+from preprocessing.weights import ALEXNET, INCEPTION, VGG19, registry
 from workflow.settings import REFERENCE, RunSettings, as_json
 
 PROTOCOLS = ("self", "cross", "multiview")
@@ -26,6 +27,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "masks": ("tar", "parquet", "json"),
     "shards": ("tar", "parquet", "json"),
 }
+# The registered files of the standard backends.
+STANDARD = (ALEXNET, INCEPTION)
 
 
 class Plan:
@@ -71,6 +74,38 @@ class Plan:
         adversarial = self.settings_.training_of(slug).adversarial
         found = [] if adversarial is None else [adversarial.real / "dataset.json", adversarial.real]
         return [str(path) for path in found if path.is_file()]
+
+    @property
+    def required_weights(self) -> list[str]:
+        """The registered files without which this run cannot be what it asks for: its trainings', its metrics'."""
+        losses = [self.settings_.training_of(slug).released for slug in self.settings_.trained]
+        perceptual = any(loss is not None and loss.perceptual and loss.vgg19 is None for loss in losses)
+        metrics = STANDARD if self.settings_.evaluation.backend == "standard" else ()
+        return [*((VGG19,) if perceptual else ()), *metrics]
+
+    @property
+    def wanted_weights(self) -> list[str]:
+        """What the target ``weights`` fetches: the required files, and those that ``auto`` uses once they are there."""
+        auto = STANDARD if self.settings_.evaluation.backend == "auto" else ()
+        return [*self.required_weights, *(name for name in auto if not registry()[name].gated)]
+
+    @property
+    def scoring_weights(self) -> list[str]:
+        """The files scores are made with, as far as planning can tell: with ``auto`` those at hand, so that scores made
+        without them are made again once they are there."""
+        backend = self.settings_.evaluation.backend
+        return [name for name in STANDARD if backend == "standard" or (backend == "auto" and self.cached_weights(name))]
+
+    @staticmethod
+    def cached_weights(name: str) -> list[str]:
+        """A registered file's place in the cache if it is there: its check depends on it then."""
+        path = registry()[name].path
+        return [str(path)] if path.is_file() else []
+
+    @staticmethod
+    def checks(names: Iterable[str]) -> list[str]:
+        """What stands for these registered files once they are there and right."""
+        return [f"data/weights/{name}.json" for name in names]
 
     def training_threads(self, slug: str) -> int:
         """CPU threads of a method's training: of every device's process and of what reads ahead for it."""

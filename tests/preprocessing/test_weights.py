@@ -1,22 +1,17 @@
-"""Registered weights: where they lie, how they are checked, and the real loaders on small random ones."""
+"""Registered weights: where they lie, how they are checked, fetched and recorded."""
 
-import functools
-import http.server
-import threading
+import concurrent.futures
+import hashlib
+import json
+import re
+import subprocess
 
-import lpips
-import numpy as np
 import pytest
 import torch
-import torchvision
-from pytorch_fid import inception
 
-from evaluation.measure import Measurer, Sample
-from evaluation.metrics.catalogue import METRICS
-from evaluation.metrics.perceptual import Inception, Lpips
 from preprocessing import weights
 from preprocessing.cli import InputError
-from preprocessing.weights import ALEXNET, INCEPTION
+from preprocessing.weights import ALEXNET
 
 
 @pytest.fixture
@@ -26,39 +21,17 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "weights"
 
 
-@pytest.fixture(scope="module")
-def alexnet(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("alexnet") / ALEXNET
-    network = torchvision.models.alexnet(weights=None).features
-    torch.save({f"features.{name}": value for name, value in network.state_dict().items()}, path)
-    return path, network
-
-
-@pytest.fixture(scope="module")
-def inception_file(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("inception") / INCEPTION
-    with pytest.MonkeyPatch.context() as patch:
-        # Weights of the right shapes without a download: the freshly initialised network is its own state.
-        patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(torch.nn.Module, "load_state_dict", lambda *_, **__: None)
-        network = inception.fid_inception_v3()
-    torch.save({name: value.half() for name, value in network.state_dict().items()}, path)
-    return path
-
-
-def pictures(*shape):
-    generator = np.random.default_rng(3)
-    return [generator.integers(0, 255, shape, dtype=np.uint8) for _ in range(2)]
-
-
-def test_the_registry_names_both_files():
+def test_the_registry_is_complete():
     entries = weights.registry()
     assert {ALEXNET, INCEPTION} <= set(entries)
     for entry in entries.values():
-        assert entry.url.endswith(entry.name) and entry.licence and entry.used_by
-        assert len(entry.sha256) == 64 or entry.sha256.startswith("prefix:")
+        assert entry.licence and entry.used_by and entry.url.startswith("https://")
+        assert entry.gated or entry.url.endswith(f"/{entry.name}")
+        if entry.sha256.startswith("prefix:"):
+            # The publisher's own claim: the digits stand in the file's name.
+            assert f"-{entry.expected}." in entry.name and len(entry.expected) >= 8
+        else:
+            assert entry.sha256 == weights.UNVERIFIED or re.fullmatch("[0-9a-f]{64}", entry.sha256)
 
 
 def test_the_cache_follows_the_environment(tmp_path, monkeypatch):
@@ -73,101 +46,147 @@ def test_absent_and_wrong_files_have_their_reason(cache):
     assert "not in the cache" in weights.missing(ALEXNET)
     (cache / ALEXNET).write_bytes(b"something else")
     assert "sha256" in weights.missing(ALEXNET)
-    assert "sha256" in Measurer("auto").backend(METRICS["lpips"])[1]
 
 
-def test_a_malformed_registry_is_refused(tmp_path):
+def test_a_malformed_registry_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "weights.tsv"
     path.write_text("name\turl\nx\ty\n")
+    monkeypatch.setattr(weights, "REGISTRY", path)
     with pytest.raises(InputError, match="sha256"):
-        weights.registry(path)
+        weights.registry()
+
+
+NET = b"n" * 1000
+DIGEST = hashlib.sha256(NET).hexdigest()
+OTHER = hashlib.sha256(b"other").hexdigest()
 
 
 @pytest.fixture
-def server(tmp_path):
-    """A local web server over a folder."""
-    root = tmp_path / "served"
-    root.mkdir()
-    handler = functools.partial(QuietHandler, directory=str(root))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield root, f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+def small(web, tmp_path, monkeypatch):
+    """A registry of its own: ``small(name, sha256, gated=…)`` adds a row for a file that ``web`` serves."""
+    table = tmp_path / "weights.tsv"
+    table.write_text("\t".join(weights.COLUMNS) + "\n")
+    monkeypatch.setattr(weights, "REGISTRY", table)
+
+    def add(digest, name="small.pth", *, gated=False, size=""):
+        web.files[name] = NET
+        with table.open("a") as stream:
+            stream.write(
+                "\t".join((name, f"{web.url}/{name}", digest, size, "MIT", "yes" if gated else "no", "a test")) + "\n"
+            )
+        weights._registry.cache_clear()
+        return weights.registry()[name]
+
+    yield add
+    weights._registry.cache_clear()
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-def entry(url, digest, gated=False):
-    return weights.Weights("small.pth", f"{url}/small.pth", digest, None, "MIT", gated, "a test")
-
-
-def test_weights_are_fetched_checked_and_loaded(cache, server):
-    root, url = server
-    torch.save({"w": torch.arange(3.0)}, root / "small.pth")
-    digest = weights.sha256(root / "small.pth")
-    path = weights.fetch(entry(url, digest))
-    assert path == cache / "small.pth" and torch.equal(weights.load(path)["w"], torch.arange(3.0))
-    assert weights.fetch(entry(url, f"prefix:{digest[:8]}")) == path
-
-
-@pytest.mark.parametrize("fault", ["hash", "absent", "gated", "scheme"])
-def test_a_wrong_download_leaves_nothing_behind(cache, server, fault):
-    root, url = server
-    if fault != "absent":
-        (root / "small.pth").write_bytes(b"weights")
-    bad = entry("nonsense" if fault == "scheme" else url, "f" * 64, gated=fault == "gated")
-    with pytest.raises(InputError, match=r"small\.pth"):
-        weights.fetch(bad)
-    assert list(cache.iterdir()) == []
-
-
-def test_the_command_lists_what_is_missing(cache, capsys):
-    weights.main([])
-    printed = capsys.readouterr().out
-    assert ALEXNET in printed and INCEPTION in printed and printed.count("not in the cache") == len(weights.registry())
-
-
-def test_lpips_equals_its_package_on_the_same_backbone(alexnet):
-    path, network = alexnet
-    a, b = pictures(64, 64, 3)
-    mine = Lpips(path)
-    reference = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
-    layers = [layer for layer in network if isinstance(layer, torch.nn.Conv2d)]
-    theirs = [layer for layer in reference.net.modules() if isinstance(layer, torch.nn.Conv2d)]
-    for target, source in zip(theirs, layers, strict=True):
-        target.load_state_dict(source.state_dict())
-    with torch.inference_mode():
-        x, y = (torch.from_numpy(p).permute(2, 0, 1)[None] / 127.5 - 1 for p in (a, b))
-        assert mine.distance(a, b) == pytest.approx(float(reference(x, y)), rel=1e-4)
-    assert mine.distance(a, a) == 0 < mine.distance(a, b)
-
-
-def test_present_weights_are_used(cache, alexnet, monkeypatch):
-    (cache / ALEXNET).write_bytes(alexnet[0].read_bytes())
-    entry = weights.registry()[ALEXNET]
-    digest = weights.digest(entry.path)
-    monkeypatch.setitem(weights.registry(), ALEXNET, weights.Weights(ALEXNET, "", digest, None, "", False, ""))
-    a, b = pictures(64, 64, 3)
-    value = Measurer("auto").image(METRICS["lpips"], Sample(a, b, None))
-    assert value.used and value.value > 0
-
-
-def test_inception_features(inception_file):
-    features = Inception(inception_file).features(pictures(40, 40, 3))
-    assert features.shape == (2, 2048) and np.isfinite(features).all()
+@pytest.mark.parametrize("digest", [DIGEST, f"prefix:{DIGEST[:8]}"])
+def test_weights_are_fetched_once_and_checked(cache, small, web, digest):
+    entry = small(digest, size="1000")
+    assert weights.fetch(entry) == cache / "small.pth" == weights.require("small.pth")
+    assert weights.fetch(entry).read_bytes() == NET and len(web.asked) == 1
+    assert weights.missing("small.pth") is None and not entry.record.exists()
 
 
 @pytest.mark.parametrize(
-    ("loader", "state"), [(Lpips, {"features.0.weight": torch.zeros(1)}), (Inception, {"a": torch.zeros(1)})]
+    ("digest", "size", "words"),
+    [("f" * 64, "", f"sha256 {DIGEST}, not {'f' * 64}"), (DIGEST, "999", "1000 bytes, not of the 999")],
 )
-def test_files_of_another_network_are_refused(tmp_path, loader, state):
-    path = tmp_path / "other.pth"
-    torch.save(state, path)
-    with pytest.raises(InputError, match=r"other\.pth"):
-        loader(path)
+def test_a_wrong_download_gets_no_name(cache, small, web, digest, size, words):
+    with pytest.raises(InputError, match=f"{web.url}/small.pth gave a file .*{words}"):
+        weights.fetch(small(digest, size=size))
+    assert [path.name for path in cache.iterdir()] == [".small.pth.lock"]
+
+
+def test_a_wrong_file_in_the_cache_is_named_and_replaced(cache, small):
+    entry = small(DIGEST)
+    entry.path.write_bytes(b"other")
+    assert "do not have the registered sha256" in weights.missing("small.pth")
+    with pytest.raises(InputError, match=f"{entry.path} is a file with sha256 {OTHER}, not {DIGEST}"):
+        weights.require("small.pth")
+    weights.fetch(entry)
+    assert weights.missing("small.pth") is None
+
+
+def test_an_unverified_file_is_held_to_the_first_one_seen(cache, small, web, caplog):
+    entry = small(weights.UNVERIFIED)
+    weights.fetch(entry)
+    assert DIGEST in caplog.text and "small.pth" in caplog.text
+    subprocess.run(["sha256sum", "--check", "--quiet", entry.record.name], cwd=cache, check=True)
+    caplog.clear()
+    assert weights.require("small.pth") == entry.path and not caplog.text
+    both = f"sha256 {OTHER}, not {DIGEST} as recorded when small.pth was first seen"
+    # Changed in the cache, then at its source.
+    entry.path.write_bytes(b"other")
+    for ask in (lambda: weights.require("small.pth"), lambda: weights.fetch(entry)):
+        with pytest.raises(InputError, match=f"{entry.path} is a file with {both}"):
+            ask()
+    assert "recorded when they were first seen" in weights.missing("small.pth")
+    entry.path.unlink()
+    web.files["small.pth"] = b"other"
+    with pytest.raises(InputError, match=f"{web.url}/small.pth gave a file with {both}"):
+        weights.fetch(entry)
+    assert not entry.path.exists()
+
+
+@pytest.mark.parametrize("ask", [weights.missing, weights.require])
+def test_a_file_put_there_by_hand_is_recorded_when_it_is_seen(cache, small, caplog, ask):
+    entry = small(weights.UNVERIFIED, gated=True)
+    entry.path.write_bytes(NET)
+    ask("small.pth")
+    assert entry.expected == DIGEST and DIGEST in caplog.text
+    assert weights.fetch(entry) == entry.path
+
+
+def test_gated_weights_are_asked_for(cache, small, web, capsys):
+    small(weights.UNVERIFIED, gated=True)
+    with pytest.raises(SystemExit):
+        weights.main(["small.pth", "--fetch"])
+    sentence = f"small.pth is gated: get it from {web.url}/small.pth (MIT) and put it at {cache / 'small.pth'}."
+    assert capsys.readouterr().err.strip() == sentence and not web.asked
+
+
+def test_two_at_once_download_once(cache, small, web):
+    entry = small(DIGEST)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(weights.fetch, [entry] * 4))
+    assert found == [entry.path] * 4 and len(web.asked) == 1
+
+
+def test_the_command_lists_states_and_fetches(cache, small, web, tmp_path, capsys):
+    for name in ("here.pth", "unverified.pth", "wrong.pth", "absent.pth", "gated.pth"):
+        digest = weights.UNVERIFIED if name == "unverified.pth" else DIGEST
+        entry = small(digest, name, gated=name == "gated.pth")
+        if name != "absent.pth" and not entry.gated:
+            entry.path.write_bytes(b"other" if name == "wrong.pth" else NET)
+
+    def states(*arguments):
+        weights.main(list(arguments))
+        return dict(line.split(" (a test): ") for line in capsys.readouterr().out.splitlines())
+
+    listed = states()
+    assert listed["here.pth"] == "here" and listed["unverified.pth"] == "here, unverified"
+    assert listed["wrong.pth"].startswith("wrong hash: ") and listed["absent.pth"].startswith("missing: ")
+    assert listed["gated.pth"].startswith(f"gated: get it from {web.url}/gated.pth") and not web.asked
+    assert set(states("absent.pth")) == {"absent.pth"}
+    fetched = states("--fetch")
+    assert fetched["wrong.pth"] == fetched["absent.pth"] == "here" and len(web.asked) == 2
+    assert fetched["gated.pth"].startswith("gated: ")
+    output = tmp_path / "marker.json"
+    states("unverified.pth", "--fetch", "--output", str(output))
+    facts = {"name": "unverified.pth", "sha256": DIGEST, "bytes": 1000, "verified": False}
+    assert json.loads(output.read_text()) == facts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(["smal.pth"], "No weights 'smal.pth' are registered"), (["--output", "x"], "name it")]
+)
+def test_wrong_arguments_are_named(cache, small, capsys, arguments, words):
+    small(DIGEST)
+    with pytest.raises(SystemExit):
+        weights.main(arguments)
+    assert words in capsys.readouterr().err
 
 
 def test_foreign_files_cannot_run_code(tmp_path):
