@@ -23,7 +23,7 @@ def cache(tmp_path, monkeypatch):
 
 def test_the_registry_is_complete():
     entries = weights.registry()
-    assert {ALEXNET, INCEPTION} <= set(entries)
+    assert ALEXNET in entries
     for entry in entries.values():
         assert entry.licence and entry.used_by and entry.url.startswith("https://")
         assert entry.gated or entry.url.endswith(f"/{entry.name}")
