@@ -9,6 +9,8 @@ from preprocessing.cli import Block, InputError
 
 FUSION_HEADS = 4
 """Attention heads of ``motion_fusion: transformer``."""
+VGG19 = "vgg19-dcbb9e9d.pth"
+"""The registered weights of the recipe ``released``'s perceptual loss."""
 
 
 class EncoderSettings(Block):

@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 REGISTRY = Path(__file__).parents[1] / "workflow" / "config" / "weights.tsv"
 COLUMNS = ("name", "url", "sha256", "bytes", "licence", "gated", "used_by")
 UNVERIFIED = "unverified"
-ALEXNET = "alexnet-owt-7be5be79.pth"
-INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
-VGG19 = "vgg19-dcbb9e9d.pth"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from preprocessing.weights import ALEXNET, INCEPTION, VGG19
+from evaluation.metrics.choice import ALEXNET, INCEPTION
+from model.settings import VGG19
 from workflow.plan import Plan
 from workflow.settings import load, read
 
@@ -83,9 +84,9 @@ def test_a_stage_is_given_only_the_settings_it_depends_on(plan):
     assert json.loads(plan.settings("evaluation", only=("backend",))) == {"backend": "embedded"}
 
 
-def planned(backend):
+def planned(backend, **named):
     values = yaml.safe_load((CONFIGS / "mini.yaml").read_text(encoding="utf-8"))
-    values["evaluation"]["backend"] = backend
+    values["evaluation"] |= {"backend": backend, "backends": named}
     return Plan(load(values))
 
 
@@ -100,6 +101,8 @@ def test_weights_of_a_run(tmp_path, monkeypatch):
     (tmp_path / "weights" / ALEXNET).touch()
     assert auto.scoring_weights == [ALEXNET]
     assert (embedded.required_weights, embedded.wanted_weights, embedded.scoring_weights) == ([], [], [])
+    for family in ("auto", "embedded"):
+        assert planned(family, fid="pytorch-fid").required_weights == [INCEPTION]
 
 
 def test_a_perceptual_loss_needs_vgg19_unless_its_file_is_named():

@@ -7,7 +7,8 @@ import shutil
 import pytest
 import yaml
 
-from preprocessing.weights import ALEXNET, COLUMNS, INCEPTION
+from evaluation.metrics.choice import ALEXNET, INCEPTION
+from preprocessing.weights import COLUMNS
 from tests.workflow.conftest import ROOT, Project
 
 FILES = {ALEXNET: b"alexnet" * 100, INCEPTION: b"inception" * 100}
