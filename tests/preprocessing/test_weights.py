@@ -34,6 +34,23 @@ def test_the_registry_is_complete():
             assert entry.sha256 == weights.UNVERIFIED or re.fullmatch("[0-9a-f]{64}", entry.sha256)
 
 
+def test_the_page_has_the_registry_s_table():
+    """docs/weights.md, row by row."""
+    text = (weights.REGISTRY.parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| [")]
+    known = {weights.UNVERIFIED: "unverified"}
+    assert rows == [
+        [
+            f"[`{entry.name}`]({entry.url})",
+            entry.used_by,
+            entry.licence,
+            f"`{entry.expected}…`, from its name" if "prefix:" in entry.sha256 else known.get(entry.sha256, "whole"),
+            "by hand" if entry.gated else "yes",
+        ]
+        for entry in weights.registry().values()
+    ]
+
+
 def test_the_cache_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("PLANEDICT_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
