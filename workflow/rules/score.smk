@@ -15,12 +15,12 @@ rule score_pairs:
     resources:
         mem_mb=2500,
     params:
-        settings=PLAN.settings("evaluation", only=("backend",)),
+        settings=PLAN.settings("evaluation", only=("backend", "backends")),
     message:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
         "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
-        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --settings {params.settings:q} --log {log}"
+        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads} --settings {params.settings:q} --log {log}"
 
 
 rule measure_health:
