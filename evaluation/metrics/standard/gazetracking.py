@@ -7,7 +7,6 @@ twenty frames; here each picture is its own calibration, so that no reading depe
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -30,15 +29,11 @@ THRESHOLDS = range(5, 100, 5)  # grey levels that are tried
 IRIS_SHARE = 0.48  # of the outline's box, after erosion
 
 
-class Eyes(NamedTuple):
-    """Both eyes of one picture, in pixels of the eye-aligned 256² picture."""
-
-    pupils: Array  # [2, 2]: eye (image left, image right), xy; whole pixels, as the method gives them
-    width: float  # mean distance of an eye's corners
-
-
 class GazeTracking:
-    """Reads the pupils [2, 2] of the eye-aligned 256² picture; None without a face or without both pupils."""
+    """Reads both eyes [2, 3] of each picture: x and y of the pupil (whole pixels, as the method gives them) and width.
+
+    Image left first, in pixels of the eye-aligned 256² picture. None without a face; the reason without both pupils.
+    """
 
     def __init__(self, predictor: Path | None = None) -> None:
         """``predictor`` is dlib's file of 68 points (the wheel's by default); another file raises InputError."""
@@ -54,30 +49,27 @@ class GazeTracking:
         if given != POINTS:
             raise InputError(f"{path} predicts {given} points, not the {POINTS} of {PREDICTOR}.")
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[Array | None]:
-        """Pupils [2, 2] per picture [H, W, 3]."""
-        return [eyes.pupils if eyes else None for eyes in map(self.read, pictures)]
+    def __call__(self, pictures: Sequence[Picture]) -> list[Array | str | None]:
+        """Eyes [2, 3] of pictures [H, W, 3]."""
+        return [self._read(picture) for picture in pictures]
 
-    def read(self, picture: Picture) -> Eyes | None:
-        """Pupils and eye width of one picture [H, W, 3]."""
+    def _read(self, picture: Picture) -> Array | str | None:
         grey = cv2.cvtColor(resized(picture, ALIGNED_SIDE), cv2.COLOR_RGB2GRAY)
         faces = self._detect(grey)
         if not faces:
             return None
-        found = self._predict(grey, faces[0])
-        points = np.array([(part.x, part.y) for part in found.parts()], dtype=np.float64)
-        middles = np.array([points[list(corners)].mean(axis=0) for corners in CORNERS])
-        if np.array_equal(*middles):
-            return None
-        fit = procrustes(middles, ALIGNED_EYES)
+        parts = self._predict(grey, faces[0]).parts()
+        points = np.array([(part.x, part.y) for part in parts], dtype=np.float64)
+        corners = points[np.array(CORNERS)]  # [2, 2, 2]: eye, corner, xy
+        fit = procrustes(corners.mean(axis=1), ALIGNED_EYES)
         matrix = np.column_stack([fit.scale * fit.rotation, fit.translation])
         aligned = np.asarray(cv2.warpAffine(grey, matrix, (ALIGNED_SIDE, ALIGNED_SIDE)), dtype=np.uint8)
         outlines = np.rint(fit(points)).astype(np.int32)
-        pupils = [pupil(aligned, outlines[eye]) for eye in EYES]
-        if pupils[0] is None or pupils[1] is None:
-            return None
-        width = fit.scale * np.mean([np.linalg.norm(points[a] - points[b]) for a, b in CORNERS])
-        return Eyes(np.array(pupils), float(width))
+        pupils = [found for eye in EYES if (found := pupil(aligned, outlines[eye])) is not None]
+        if len(pupils) < 2:
+            return "a pupil was not found"
+        widths = fit.scale * np.linalg.norm(corners[:, 0] - corners[:, 1], axis=1)
+        return np.column_stack([pupils, widths])
 
 
 def pupil(grey: NDArray[np.uint8], outline: NDArray[np.int32]) -> Array | None:
