@@ -1,7 +1,8 @@
 """Identity by ArcFace: insightface's w600k_r50 (ResNet-50, WebFace600K) through onnxruntime, on its aligned 112² face.
 
 Alignment and standardisation are those of insightface (``utils/face_align.py``, ``model_zoo/arcface_onnx.py``): the
-least-squares similarity that takes five points to a fixed template, then (x − 127.5) / 127.5 in RGB.
+least-squares similarity that takes five points to a fixed template, then (x − 127.5) / 127.5 in RGB. The five points
+are MTCNN's, as for the other readers, not those of the SCRFD detector in insightface's own pack.
 """
 
 import zipfile
