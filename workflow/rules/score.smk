@@ -4,6 +4,7 @@ rule score_pairs:
         shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         reenactments=rules.reenact_pairs.output,
+        registered=ancient(PLAN.checks(PLAN.required_weights)),
         readings=lambda wildcards: PLAN.readings(**wildcards),
     output:
         "results/{run}/scores/{dataset}/{method}/{protocol}.parquet",
@@ -17,6 +18,8 @@ rule score_pairs:
         mem_mb=2500,
     params:
         settings=PLAN.settings("evaluation", only=("backend", "backends")),
+        # Other weights, other backends: scored again.
+        registered=PLAN.scoring_weights,
         readings=lambda wildcards, input: plan.option("--readings", input.readings),
     message:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
