@@ -12,17 +12,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from evaluation.external.pyfeat import WEIGHTS as PYFEAT_WEIGHTS
 from evaluation.metrics.catalogue import METRICS
-<<<<<<< HEAD
-from evaluation.settings import COPY
-from preprocessing.files import cache_root
-from workflow import isolated
-=======
 from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY
 from model.settings import VGG19
+from preprocessing.files import cache_root
 from preprocessing.weights import registry
->>>>>>> main
+from workflow import isolated
 from workflow.settings import REFERENCE, RunSettings, as_json
 
 PROTOCOLS = ("self", "cross", "multiview")
@@ -107,7 +104,8 @@ class Plan:
         """The registered files without which this run cannot be what it asks for: its trainings', its metrics'."""
         losses = [self.settings_.training_of(slug).released for slug in self.settings_.trained]
         perceptual = any(loss is not None and loss.perceptual and loss.vgg19 is None for loss in losses)
-        return [*((VGG19,) if perceptual else ()), *self.metric_weights(optional=False)]
+        external = PYFEAT_WEIGHTS if self.external_readings() else ()
+        return [*((VGG19,) if perceptual else ()), *self.metric_weights(optional=False), *external]
 
     @property
     def wanted_weights(self) -> list[str]:

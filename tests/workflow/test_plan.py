@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from evaluation.external.pyfeat import WEIGHTS as PYFEAT_WEIGHTS
 from evaluation.metrics.choice import ALEXNET, INCEPTION
 from model.settings import VGG19
 from workflow.plan import Plan
@@ -84,7 +85,6 @@ def test_a_stage_is_given_only_the_settings_it_depends_on(plan):
     assert json.loads(plan.settings("evaluation", only=("backend",))) == {"backend": "embedded"}
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("evaluation", "wanted"),
     [
@@ -103,7 +103,8 @@ def test_detectors_with_an_environment_of_their_own_run_where_they_are_insisted_
     assert plan.readings("mini", "mini", "copy", "self") == [
         f"results/mini/readings/mini/copy/self/{name}.parquet" for name in wanted
     ]
-=======
+
+
 def planned(backend, **named):
     values = yaml.safe_load((CONFIGS / "mini.yaml").read_text(encoding="utf-8"))
     values["evaluation"] |= {"backend": backend, "backends": named}
@@ -115,7 +116,8 @@ def test_weights_of_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
     standard, auto, embedded = map(planned, ("standard", "auto", "embedded"))
     both = [ALEXNET, INCEPTION]
-    assert standard.required_weights == standard.wanted_weights == standard.scoring_weights == both
+    assert standard.required_weights == standard.wanted_weights == [*both, *PYFEAT_WEIGHTS]
+    assert standard.scoring_weights == both  # scores depend on py-feat's weights by its readings
     assert (auto.required_weights, auto.wanted_weights, auto.scoring_weights) == ([], both, [])
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / ALEXNET).touch()
@@ -132,4 +134,3 @@ def test_a_perceptual_loss_needs_vgg19_unless_its_file_is_named():
     assert Plan(load(paper)).required_weights == [VGG19]
     paper["methods"]["released"]["training"]["released"] = {"vgg19": "mine.pth"}
     assert Plan(load(paper)).required_weights == []
->>>>>>> main

@@ -46,6 +46,7 @@ rule read_with_pyfeat:
     input:
         pictures=rules.export_pictures.output,
         environment=ancient(rules.build_pyfeat.output),
+        registered=ancient(PLAN.checks(plan.PYFEAT_WEIGHTS)),
     output:
         csv="results/{run}/readings/{dataset}/{method}/{protocol}/py-feat.csv",
         about="results/{run}/readings/{dataset}/{method}/{protocol}/py-feat.csv.json",
