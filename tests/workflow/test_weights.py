@@ -32,9 +32,9 @@ def project(tmp_path, web, monkeypatch):
 
 
 def configure(project, backend):
-    """Let the run ask for a family of backends."""
+    """Let the run ask for a family of backends, but for those with an environment of their own."""
     config = yaml.safe_load((ROOT / "workflow/config/mini.yaml").read_text(encoding="utf-8"))
-    config["evaluation"]["backend"] = backend
+    config["evaluation"] |= {"backend": backend, "backends": {"aucon": "AUCON-geo", "prmse": "facemesh-pose"}}
     (project.folder / "run.yaml").write_text(yaml.safe_dump(config))
 
 
