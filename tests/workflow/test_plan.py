@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evaluation.metrics.choice import ALEXNET, INCEPTION
+from evaluation.metrics.catalogue import METRICS
+from evaluation.metrics.choice import ALEXNET, BFM, FILES, INCEPTION
 from model.settings import VGG19
+from preprocessing.weights import registry
 from workflow.plan import Plan
 from workflow.settings import load, read
 
@@ -94,9 +96,13 @@ def test_weights_of_a_run(tmp_path, monkeypatch):
     """standard: all must be there; auto: those at hand are used, and others are fetched on request; embedded: none."""
     monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
     standard, auto, embedded = map(planned, ("standard", "auto", "embedded"))
-    both = [ALEXNET, INCEPTION]
-    assert standard.required_weights == standard.wanted_weights == standard.scoring_weights == both
-    assert (auto.required_weights, auto.wanted_weights, auto.scoring_weights) == ([], both, [])
+    gated = [name for name, entry in registry().items() if entry.gated]
+    files = [name for key in METRICS if (backend := METRICS[key].standard) for name in FILES.get(backend, ())]
+    assert {ALEXNET, INCEPTION, BFM} < set(files)
+    assert standard.required_weights == standard.wanted_weights == standard.scoring_weights == files
+    # A gated file cannot be fetched, so nobody is made to look for it who did not ask for what needs it.
+    assert (auto.required_weights, auto.scoring_weights) == ([], [])
+    assert auto.wanted_weights == [name for name in files if name not in gated]
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / ALEXNET).touch()
     assert auto.scoring_weights == [ALEXNET]
