@@ -196,9 +196,9 @@ class Plan:
         return [f"results/{run}/scores/{'/'.join(row)}.parquet" for row in self.tested()]
 
     def tables(self, run: str) -> list[str]:
-        """Tables 1 to 5 as CSV, Markdown and LaTeX."""
-        names = product(TABLES, ("csv", "md", "tex"))
-        return [f"results/{run}/tables/table{number}.{suffix}" for number, suffix in names]
+        """Tables 1 to 5 as CSV, Markdown and LaTeX, and the methods' comparisons."""
+        names = [f"table{number}.{suffix}" for number, suffix in product(TABLES, ("csv", "md", "tex"))]
+        return [f"results/{run}/tables/{name}" for name in (*names, "comparisons.csv")]
 
     def figures(self, run: str) -> list[str]:
         """Figures 1 and 3 to 6."""
