@@ -117,13 +117,20 @@ def backend_of(frame: pd.DataFrame, metric: Metric) -> str:
 
 
 def reasons(frame: pd.DataFrame) -> list[str]:
-    """Why cells of the run's own rows are empty or incomplete; metrics that share a reason share a line."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
+    """Why cells of the run's own rows are empty or incomplete; what shares a reason shares a line."""
+    metrics: dict[tuple[str, str, str], list[str]] = {}
     for row in frame[(frame["paper"] == "") & (frame["reason"] != "")].to_dict("records"):
         empty = number(row["measured"], BY_NAME[row["metric"]]) == DASH
-        where = "" if empty else f", {row['method']}{' ' + row['motion'] if row['motion'] else ''}, {row['dataset']}"
-        found.setdefault((where, str(row["reason"])), {})[str(row["metric"])] = None
-    return [f"{', '.join(metrics)}{where}: {reason}" for (where, reason), metrics in found.items()]
+        method, dataset = ("", "") if empty else (" ".join((row["method"], row["motion"])).strip(), row["dataset"])
+        named = metrics.setdefault((method, dataset, str(row["reason"])), [])
+        named += [row["metric"]] if row["metric"] not in named else []
+    methods: dict[tuple[str, str, str], list[str]] = {}
+    for (method, dataset, reason), named in metrics.items():
+        methods.setdefault((", ".join(named), dataset, reason), []).append(method)
+    return [
+        f"{' / '.join(filter(None, (named, ', '.join(filter(None, of)), dataset)))}: {reason}"
+        for (named, dataset, reason), of in methods.items()
+    ]
 
 
 def labels(frame: pd.DataFrame) -> list[str]:
