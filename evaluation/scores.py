@@ -5,7 +5,7 @@ Set-level metrics (FID, FFD) and metrics without weights have one row per motion
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ from evaluation.measure import Measurer, Sample, is_set_metric
 from evaluation.metrics.catalogue import METRICS, PROTOCOLS, Metric
 from evaluation.metrics.formulas import frechet_distance
 from evaluation.metrics.geometry import camera_degrees
-from evaluation.outputs import EMPTY_SCORE, Inputs, Reenactments, read_pairs
+from evaluation.outputs import EMPTY_SCORE, FFD_LEAST, Inputs, Reenactments, read_pairs, read_real
 from evaluation.settings import EvaluationSettings
 from evaluation.statistics import set_interval
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
 from preprocessing.files import atomic
 
-FFD_LEAST = 129  # more images than dlib has features
 COLUMNS = {
     "pair": "int64",
     "motion": "str",
@@ -54,15 +53,25 @@ def requested_degrees(yaw: float, pitch: float) -> NDArray[np.float64]:
     return camera_degrees(camera[0].numpy())
 
 
-def score(pairs: pd.DataFrame, outputs: Reenactments, shards: Any, protocol: str, measurer: Measurer) -> pd.DataFrame:
-    """Rows of :data:`COLUMNS` for every pair, motion and metric of ``protocol`` (self, cross or multiview)."""
+def score(
+    pairs: pd.DataFrame,
+    outputs: Reenactments,
+    shards: Any,
+    protocol: str,
+    measurer: Measurer,
+    real: Sequence[tuple[str, int]] = (),
+) -> pd.DataFrame:
+    """Rows of :data:`COLUMNS` for every pair, motion and metric of ``protocol`` (self, cross or multiview).
+
+    ``real`` are the frames (key, frame) that set-level metrics compare with.
+    """
     if outputs.index.empty:
         return _frame([])
     by_pair = {int(row["pair"]): row for row in pairs.to_dict("records")}
     if strangers := sorted(set(outputs.index["pair"].astype(int)) - set(by_pair)):
         raise InputError(f"The reenactments hold pair {strangers[0]}, which the pair list lacks.")
     side = outputs.picture(outputs.index["member"].iloc[0]).shape[0]
-    inputs = Inputs(shards, side)
+    inputs = Inputs(shards, side, real)
     rows: list[Row] = []
     for motion in outputs.motions:
         members = outputs.members(motion)
@@ -147,8 +156,8 @@ def _set_row(
     inputs: Inputs,
     measurer: Measurer,
 ) -> Row:
-    """One set-level row: generated frames against as many held-out frames of the same dataset."""
-    real = [measurer.feature(metric, inputs.picture(*at)) for at in inputs.held_out(max(len(part), FFD_LEAST))]
+    """One set-level row: generated frames against the protocol's real set of the same dataset."""
+    real = [measurer.feature(metric, inputs.picture(*at)) for at in inputs.real]
     made = [(measurer.feature(metric, outputs.picture(member)), pair) for pair, member in part]
     known = [feature for feature in real if feature is not None]
     kept = [(feature, pair) for feature, pair in made if feature is not None]
@@ -178,6 +187,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--reenactments", type=Path, required=True, metavar="DIR", help="frames.tar and index.parquet of one method"
     )
+    parser.add_argument(
+        "--real", type=Path, metavar="CSV", help="real set of FID and FFD (default: real.csv beside --pairs)"
+    )
     parser.add_argument("--protocol", choices=sorted(PROTOCOLS), help="default: the pair list's name")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="scores to write")
     add_common(parser)
@@ -192,8 +204,11 @@ def _run(arguments: argparse.Namespace) -> None:
     if protocol not in PROTOCOLS:
         raise InputError(f"--pairs {arguments.pairs} is not named self, cross or multiview; say which with --protocol.")
     pairs = read_pairs(arguments.pairs)
+    has_sets = any(is_set_metric(METRICS[key]) for key in PROTOCOLS[protocol])
+    frames = read_real(arguments.real or arguments.pairs.with_name("real.csv")) if has_sets else pd.DataFrame()
+    real = [(str(row.key), int(row.frame)) for row in frames.itertuples()]
     with Reenactments(arguments.reenactments) as outputs:
-        table = score(pairs, outputs, ShardReader(arguments.shards), protocol, Measurer(settings.backend))
+        table = score(pairs, outputs, ShardReader(arguments.shards), protocol, Measurer(settings.backend), real)
     with atomic(arguments.output) as temporary:
         table.to_parquet(temporary, index=False)
 

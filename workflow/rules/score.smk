@@ -3,6 +3,7 @@ rule score_pairs:
     input:
         shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
+        real="results/{run}/pairs/{dataset}/real.csv",
         reenactments=rules.reenact_pairs.output,
     output:
         "results/{run}/scores/{dataset}/{method}/{protocol}.parquet",
@@ -20,7 +21,8 @@ rule score_pairs:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
         "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
-        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --settings {params.settings:q} --log {log}"
+        " --real {input.real} --reenactments $(dirname {input.reenactments[0]}) --output {output}"
+        " --settings {params.settings:q} --log {log}"
 
 
 rule measure_health:
