@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.outputs import PAIR_COLUMNS, read_pairs, read_real
+from evaluation.outputs import PAIR_COLUMNS, read_pairs, read_real_table
 from preprocessing.cli import InputError
 from preprocessing.reader import Sample
 
@@ -29,7 +29,7 @@ class Lists:
 
 
 def frozen_lists(folder: Path, protocols: Sequence[str], samples: Sequence[Sample]) -> Lists:
-    """The lists in ``folder``, without the rows whose clip or frame these samples lack (datasets lose clips: dead links).
+    """The lists in ``folder``, without the rows whose clip or frame these samples lack (links die, clips go).
 
     Such rows are listed with their reasons, and one warning per list counts them and names the first. A list of which
     nothing is left, pair numbers that repeat, unreadable files and missing columns raise InputError. Pairs keep their
@@ -47,7 +47,7 @@ def frozen_lists(folder: Path, protocols: Sequence[str], samples: Sequence[Sampl
         pairs[name], lost = _usable(table, "pair", path, lambda row: _of_pair(row, by_key))
         left_out += lost
     path = folder / "real.csv"
-    real = read_real(path).rename_axis("row").reset_index()
+    real = read_real_table(path).rename_axis("row").reset_index()
     real, lost = _usable(real, "row", path, lambda row: _of_frame("", row["key"], row["frame"], row["clip"], by_key))
     return Lists(pairs, real.drop(columns="row"), left_out + lost)
 
@@ -71,23 +71,20 @@ def _usable(
 
 
 def _of_pair(row: Row, by_key: dict[str, Sample]) -> str:
-    return next(
-        filter(
-            None,
-            (_of_frame(f"{role} ", row[f"{role}_key"], row[f"{role}_frame"], row[f"{role}_clip"], by_key)
-             for role in ("source", "driver")),
-        ),
-        "",
-    )  # fmt: skip
+    source, driver = (
+        _of_frame(f"{role} ", row[f"{role}_key"], row[f"{role}_frame"], row[f"{role}_clip"], by_key)
+        for role in ("source", "driver")
+    )
+    return source or driver
 
 
-def _of_frame(role: str, key: str, frame: Any, clip: str, by_key: dict[str, Sample]) -> str:
+def _of_frame(role: str, key: str, frame: int, clip: str, by_key: dict[str, Sample]) -> str:
     """Why a frame cannot be used, or nothing."""
     sample = by_key.get(key)
     if sample is None:
         return f"{role}clip '{clip}' (sample '{key}') is not in the shards"
     if sample.clip != clip:
         return f"{role}sample '{key}' is of clip '{sample.clip}', not '{clip}'"
-    if not str(frame).isdecimal() or int(frame) >= sample.frames:
+    if not 0 <= frame < sample.frames:
         return f"{role}sample '{key}' has {sample.frames} frames, no frame {frame}"
     return ""

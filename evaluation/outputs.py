@@ -52,7 +52,8 @@ EMPTY_SCORE: dict[str, Any] = {
     "n_attempted": 0,
 }
 """A row of the scores that measured nothing."""
-TEXT = {name: "string" for name in PAIR_COLUMNS if name.endswith(("key", "clip", "person")) or name == "block"}
+TYPES = {name: "string" for name in PAIR_COLUMNS if name.endswith(("key", "clip", "person")) or name == "block"}
+TYPES |= {"pair": "int64", "source_frame": "int64", "driver_frame": "int64"}
 
 
 class Shards(Protocol):
@@ -70,7 +71,7 @@ class Shards(Protocol):
 def read_pairs(path: Path) -> pd.DataFrame:
     """The pair list of one protocol; missing columns or an unreadable file raise InputError."""
     try:
-        pairs = pd.read_csv(path, dtype=TEXT, keep_default_na=False, na_values={"yaw": [""], "pitch": [""]})
+        pairs = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values={"yaw": [""], "pitch": [""]})
     except (OSError, ValueError) as error:
         raise InputError(f"Cannot read the pairs {path}: {error}.") from None
     if absent := [name for name in PAIR_COLUMNS if name not in pairs]:
@@ -79,10 +80,15 @@ def read_pairs(path: Path) -> pd.DataFrame:
     return pairs
 
 
-def read_real(path: Path) -> pd.DataFrame:
+def read_real(path: Path) -> list[tuple[str, int]]:
+    """The frames (key, frame) of a real set."""
+    return [(str(row.key), int(row.frame)) for row in read_real_table(path).itertuples()]
+
+
+def read_real_table(path: Path) -> pd.DataFrame:
     """The real set (:data:`REAL_COLUMNS`) of FID and FFD; missing columns or an unreadable file raise InputError."""
     try:
-        real = pd.read_csv(path, dtype={"key": "string", "clip": "string"}, keep_default_na=False)
+        real = pd.read_csv(path, dtype={"key": "string", "frame": "int64", "clip": "string"}, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"Cannot read the real set {path}: {error}.") from None
     if absent := [name for name in REAL_COLUMNS if name not in real]:

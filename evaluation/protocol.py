@@ -6,7 +6,6 @@ the rules in numbers.
 """
 
 import argparse
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,9 @@ PROTOCOLS = ("self", "cross", "multiview")
 MOTIONS = {
     "absolute": "rendered from the driver's camera (multi-view: the requested one); motion code of the driver's frame",
     "relative": "rendered from the source's camera moved by the driver's change since its reference frame",
-    "relative_best": "relative, the reference being the driver's frame nearest to the source's pose; where a method has it",
+    "relative_best": "relative to the driver's frame that is most like the source, of methods that offer it",
     "none": "the copy of the source, which does not move",
 }
-log = logging.getLogger(__name__)
 VIEW_OFFSETS = (-0.4, -0.2, 0.0, 0.2, 0.4)
 """Yaw and pitch offsets of the multi-view protocol around the frontal camera, radians."""
 

@@ -16,8 +16,6 @@ from preprocessing.cli import InputError, add_common, progress, run_command
 from preprocessing.files import atomic, cache_root, sha256
 
 REGISTRY = Path(__file__).parents[2] / "workflow" / "config" / "weights.tsv"
-ALEXNET = "alexnet-owt-7be5be79.pth"
-INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 COLUMNS = ("name", "url", "sha256", "bytes", "licence", "gated", "used_by")
 
 

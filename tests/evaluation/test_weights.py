@@ -11,11 +11,11 @@ import torch
 import torchvision
 from pytorch_fid import inception
 
-from evaluation.measure import Measurer, Sample
+from evaluation.measure import Sample, measured
 from evaluation.metrics import weights
 from evaluation.metrics.catalogue import METRICS
+from evaluation.metrics.choice import ALEXNET, INCEPTION, Choice
 from evaluation.metrics.perceptual import Inception, Lpips
-from evaluation.metrics.weights import ALEXNET, INCEPTION
 from preprocessing.cli import InputError
 
 
@@ -73,7 +73,7 @@ def test_absent_and_wrong_files_have_their_reason(cache):
     assert "not in the cache" in weights.missing(ALEXNET)
     (cache / ALEXNET).write_bytes(b"something else")
     assert "sha256" in weights.missing(ALEXNET)
-    assert "sha256" in Measurer("auto").backend(METRICS["lpips"])[1]
+    assert "sha256" in Choice("auto").backend(METRICS["lpips"])[1]
 
 
 def test_a_malformed_registry_is_refused(tmp_path):
@@ -141,8 +141,8 @@ def test_lpips_equals_its_package_on_the_same_backbone(alexnet):
         target.load_state_dict(source.state_dict())
     with torch.inference_mode():
         x, y = (torch.from_numpy(p).permute(2, 0, 1)[None] / 127.5 - 1 for p in (a, b))
-        assert mine.distance(a, b) == pytest.approx(float(reference(x, y)), rel=1e-4)
-    assert mine.distance(a, a) == 0 < mine.distance(a, b)
+        assert mine([a], [b])[0] == pytest.approx(float(reference(x, y)), rel=1e-4)
+    assert mine([a, a], [a, b])[0] == 0 < mine([a, a], [a, b])[1]
 
 
 def test_present_weights_are_used(cache, alexnet, monkeypatch):
@@ -151,12 +151,13 @@ def test_present_weights_are_used(cache, alexnet, monkeypatch):
     digest = weights.digest(entry.path)
     monkeypatch.setitem(weights.registry(), ALEXNET, weights.Weights(ALEXNET, "", digest, None, "", False, ""))
     a, b = pictures(64, 64, 3)
-    value = Measurer("auto").image(METRICS["lpips"], Sample(a, b, None))
+    (result,) = measured(Choice(), [METRICS["lpips"]], [Sample(a, b)])
+    value = result.values["lpips"]
     assert value.used and value.value > 0
 
 
 def test_inception_features(inception_file):
-    features = Inception(inception_file).features(pictures(40, 40, 3))
+    features = np.stack(Inception(inception_file)(pictures(40, 40, 3)))
     assert features.shape == (2, 2048) and np.isfinite(features).all()
 
 

@@ -152,6 +152,14 @@ def test_own_clips_become_a_run_of_their_own(tmp_path):
         ({"crop": {"min_frames": 20, "max_frames": 10}}, "configuration: crop: min_frames must not exceed max_frames."),
         ({"model": {"render": {"near": 4}}}, "configuration: model.render: near must be less than far."),
         (
+            {"evaluation": {"backends": {"csmi": "dlib-128"}}},
+            "configuration: evaluation.backends: 'csmi' is not a metric (l1, ssim,",
+        ),
+        (
+            {"evaluation": {"backends": {"psnr": "dlib-128"}}},
+            "configuration: evaluation.backends: psnr is measured by numpy, not by 'dlib-128'.",
+        ),
+        (
             {"datasets": {"embedded": {"source": {"kind": "folder"}}}},
             "configuration: datasets.embedded.source: source.path is missing",
         ),

@@ -16,12 +16,12 @@ rule score_pairs:
     resources:
         mem_mb=2500,
     params:
-        settings=PLAN.settings("evaluation", only=("backend",)),
+        settings=PLAN.settings("evaluation", only=("backend", "backends")),
     message:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
         "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
-        " --real {input.real} --reenactments $(dirname {input.reenactments[0]}) --output {output}"
+        " --real {input.real} --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads}"
         " --settings {params.settings:q} --log {log}"
 
 
