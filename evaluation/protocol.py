@@ -111,13 +111,18 @@ def _row(source: Sample, source_frame: int, driver: Sample, driver_frame: int) -
     }
 
 
+def unseen_pairs(settings: ProtocolSettings) -> int:
+    """How many cross pairs start from unseen clips, where there are any: a fifth as many again."""
+    return settings.cross_pairs // 5
+
+
 def all_pairs(samples: Sequence[Sample], settings: ProtocolSettings) -> dict[str, pd.DataFrame]:
     """The pair lists of all protocols for one dataset's samples; the unseen clips' pairs follow the test clips'."""
     test = [s for s in samples if s.split == TEST and s.frames]
     unseen = [s for s in samples if s.split == UNSEEN and s.frames]
     first = first_samples(samples)
     cross = cross_pairs(test, test, settings.cross_pairs, settings.seed)
-    cross_unseen = cross_pairs(unseen, test, settings.cross_pairs // 5 if unseen else 0, settings.seed + 1)
+    cross_unseen = cross_pairs(unseen, test, unseen_pairs(settings) if unseen else 0, settings.seed + 1)
     lists = {
         "self": self_pairs(test, first, settings) + self_pairs(unseen, first, settings),
         "cross": cross + cross_unseen,
@@ -163,7 +168,12 @@ def rules(lists: Lists, settings: ProtocolSettings, files: dict[str, Path]) -> d
     """``protocol.json``: what was asked for, what there is, the constants behind it, and each written file's sha256."""
     asked = {
         "self": {"frames_per_clip": settings.self_frames_per_clip},
-        "cross": {"pairs": settings.cross_pairs, "seed": settings.seed, "seed_of_unseen_clips": settings.seed + 1},
+        "cross": {
+            "pairs": settings.cross_pairs,
+            "pairs_of_unseen_clips": unseen_pairs(settings),
+            "seed": settings.seed,
+            "seed_of_unseen_clips": settings.seed + 1,
+        },
         "multiview": {"pairs": settings.multiview_pairs, "views": len(VIEW_OFFSETS) ** 2},
         "real": {"frames": max(settings.cross_pairs, FFD_LEAST)},
     }

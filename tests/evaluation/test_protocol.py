@@ -116,7 +116,8 @@ def test_frozen_lists_that_a_run_sampled_give_the_same_lists(synthetic_shards, t
 def test_the_rules_are_written_in_numbers(synthetic_shards, tmp_path):
     document = written(synthetic_shards, tmp_path, seed=4)
     cross, views = document["lists"]["cross"], document["lists"]["multiview"]
-    assert cross["asked"] == {"pairs": 9, "seed": 4, "seed_of_unseen_clips": 5} and cross["got"]["pairs"] == 9
+    assert cross["asked"] == {"pairs": 9, "pairs_of_unseen_clips": 1, "seed": 4, "seed_of_unseen_clips": 5}
+    assert cross["got"]["pairs"] == 9  # nobody's clip is unseen here
     assert views["got"]["pairs"] == 2 * views["asked"]["views"] == 50
     assert cross["got"]["people"] == len(set(read_pairs(tmp_path / "cross.csv")["driver_person"]))
     assert document["lists"]["real"]["got"]["frames"] == len(read_real(tmp_path / "real.csv"))
