@@ -161,7 +161,9 @@ def _grouped(rows: Iterable[Line], cells: Callable[[Line], list[dict[str, str]]]
         {
             "dataset": dataset,
             "label": _group_label(group),
-            "lines": [{"name": line.name, "cells": cells(line), "counts": counts(line)} for line in group],
+            "lines": [
+                {"name": line.name, "cells": cells(line), "images": counts(line).partition(" ")} for line in group
+            ],
         }
         for dataset, group in groups.items()
     ]

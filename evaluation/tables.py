@@ -89,6 +89,9 @@ class Run:
 
 def read_scores(directories: Iterable[Path]) -> pd.DataFrame:
     """All score files of all given runs with columns run, dataset, method (slug) and protocol added."""
+    directories = list(directories)
+    if len({directory.resolve() for directory in directories}) < len(directories):
+        raise InputError("--scores names the same folder twice.")
     parts = []
     for directory in directories:
         files = sorted(directory.glob("*/*/*.parquet"))
@@ -101,7 +104,7 @@ def read_scores(directories: Iterable[Path]) -> pd.DataFrame:
                 raise InputError(f"Cannot read the scores {path}: {error}.") from None
             dataset, method, protocol = path.parent.parent.name, path.parent.name, path.stem
             part = part if len(part) else pd.DataFrame([NOTHING])
-            parts.append(part.assign(run=directory.parent.name, dataset=dataset, method=method, protocol=protocol))
+            parts.append(part.assign(run=str(directory), dataset=dataset, method=method, protocol=protocol))
     scores = pd.concat(parts, ignore_index=True)
     scores["motion"] = scores["motion"].replace("none", "")
     return scores

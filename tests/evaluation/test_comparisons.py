@@ -186,6 +186,12 @@ def test_the_papers_own_marks_follow_its_numbers():
     assert all(1 <= table <= 5 for table, _ in ODD)
 
 
+def test_without_pairs_there_is_nothing_to_compare_or_mark():
+    table = compare(2, scores({"a": [], "b": []}, metric="ET").reindex(columns=list(scores({"a": [1.0]}))), NAMES, 500)
+    assert table.empty and tuple(table.columns) == COLUMNS
+    assert marks(table, {}).rank == marks(table, {}).copy == {}
+
+
 def test_comparisons_read_back_and_name_bad_files(tmp_path):
     table = compare(2, scores({"a": np.arange(12.0), "b": np.arange(12.0) ** 1.1}), NAMES, 200)
     table.to_csv(tmp_path / "comparisons.csv", index=False)

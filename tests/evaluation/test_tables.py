@@ -132,6 +132,16 @@ def test_seeds_are_pooled(tmp_path):
     assert "2 seeds pooled" in row["label"]
 
 
+def test_seeds_in_folders_of_one_name_are_two_runs_and_one_folder_is_not_read_twice(tmp_path):
+    runs = [write_scores(tmp_path / place, shift=shift) for place, shift in (("here", 0), ("there", 100))]
+    frame = build(1, read_scores(runs), METHODS, RUN)
+    assert (
+        frame[(frame["method"] == "PlaneDict") & (frame["paper"] == "")]["label"].str.contains("2 seeds pooled").all()
+    )
+    with pytest.raises(InputError, match="twice"):
+        read_scores([runs[0], runs[0] / ".." / "scores"])
+
+
 def test_a_dataset_without_pairs_keeps_its_rows(tmp_path):
     root = write_scores(tmp_path)
     for path in root.glob("*/*/cross.parquet"):
