@@ -82,14 +82,16 @@ def interval(cell: dict[str, Any] | None, metric: Metric) -> str:
     return f"[{low}, {high}]"
 
 
+def _count(cell: dict[str, Any]) -> tuple[int, int] | None:
+    """Images used and attempted by a cell; None where nothing could be attempted (no weights, say)."""
+    # Without a value, the reason tells: "no face found in the generated image" is of pictures, others of the set-up.
+    attempted = number(cell["measured"], BY_NAME[cell["metric"]]) != DASH or str(cell["reason"]).endswith(" image")
+    return (int(cell["n_used"]), int(cell["n_attempted"])) if attempted else None
+
+
 def _used(line: Line) -> tuple[int, int] | None:
     """Images used and attempted by the line's metric that used the fewest."""
-    pairs = [
-        (int(cell["n_used"]), int(cell["n_attempted"]))
-        for cell in line.cells.values()
-        if number(cell["measured"], BY_NAME[cell["metric"]]) != DASH
-    ]
-    return min(pairs) if pairs else None
+    return min(filter(None, map(_count, line.cells.values())), default=None)
 
 
 def counts(line: Line) -> str:
@@ -102,12 +104,10 @@ def counts(line: Line) -> str:
 
 
 def own_count(line: Line, metric: Metric) -> str:
-    """``used/attempted`` of a measured cell where it is not the line's (:func:`counts`), or nothing."""
+    """``used/attempted`` of a cell where it is not the line's (:func:`counts`), or nothing."""
     cell = line.cells.get(metric.name)
-    if cell is None or number(cell["measured"], metric) == DASH:
-        return ""
-    pair = int(cell["n_used"]), int(cell["n_attempted"])
-    return "" if pair == _used(line) else f"{pair[0]}/{pair[1]}"
+    pair = None if cell is None else _count(cell)
+    return "" if pair is None or pair == _used(line) else f"{pair[0]}/{pair[1]}"
 
 
 def backend_of(frame: pd.DataFrame, metric: Metric) -> str:

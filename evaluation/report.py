@@ -190,8 +190,9 @@ def _own_cell(line: Line, metric: Metric, found: Marks) -> dict[str, str]:
     """Value, interval, images lost, the reason of a dash, the rank, and how it stands against the copy."""
     cell = line.cells.get(metric.name)
     if cell is None or number(cell["measured"], metric) == DASH:
-        empty = dict.fromkeys(("interval", "count", "rank", "mark"), "")
-        return empty | {"value": DASH, "title": str(cell["reason"]) if cell else ""}
+        empty = dict.fromkeys(("interval", "rank", "mark"), "")
+        title = str(cell["reason"]) if cell else ""
+        return empty | {"value": DASH, "count": own_count(line, metric), "title": title}
     return {
         "value": number(cell["measured"], metric),
         "interval": interval(cell, metric).strip("[]").replace(", ", "–"),

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.metrics import weights
 from evaluation.metrics.catalogue import Metric
+from preprocessing import weights
 
 ALEXNET = "alexnet-owt-7be5be79.pth"
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluation.metrics import weights
+from preprocessing import weights
 from preprocessing.cli import InputError
 
 Picture = NDArray[np.uint8]

@@ -81,3 +81,11 @@ def test_marks_and_lost_images_are_printed_in_latex_and_markdown(frame):
     by_name = {metric.name: metric for metric in metrics_of(3)}
     assert counts(mine) == "2/4 (50.0 %)" and own_count(mine, by_name["CSIM"]) == "3/4"
     assert own_count(mine, by_name["ET"]) == own_count(mine, by_name["FID"]) == ""
+
+
+def test_a_method_without_any_face_is_shown_with_its_rate():
+    reason = "no face found in the generated image"
+    rows = [cell("ghost", "CSIM", None, used=0, reason=reason), cell("ghost", "FID", 90.0)]
+    text = markdown(pd.DataFrame(rows, columns=list(COLUMNS)), 3, Marks())
+    row = next(line for line in text.splitlines() if "ghost" in line and line.startswith("|"))
+    assert row.endswith("| 0/4 (0.0 %) |") and "90.0 [90.0, 90.0] (4/4)" in row

@@ -102,7 +102,6 @@ def test_more_clips_join_the_datasets(tmp_path):
         ({}, {"recipe": "robust"}, "'rays' must be null"),
         ({"superresolution": False, "neural_rendering_resolution": 256}, {"recipe": "released"}, "superresolution"),
         ({"relative_codes": True}, {"recipe": "released"}, "relative_codes: false"),
-        ({}, {"recipe": "released"}, "needs the weights of a VGG-19"),
     ],
 )
 def test_blocks_that_do_not_fit_each_other_are_refused_before_a_run(model, training, words):

@@ -5,6 +5,7 @@ rule score_pairs:
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         real="results/{run}/pairs/{dataset}/real.csv",
         reenactments=rules.reenact_pairs.output,
+        registered=ancient(PLAN.checks(PLAN.required_weights)),
     output:
         "results/{run}/scores/{dataset}/{method}/{protocol}.parquet",
     log:
@@ -17,6 +18,8 @@ rule score_pairs:
         mem_mb=2500,
     params:
         settings=PLAN.settings("evaluation", only=("backend", "backends")),
+        # Other weights, other backends: scored again.
+        registered=PLAN.scoring_weights,
     message:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
