@@ -86,6 +86,17 @@ def test_a_stage_is_given_only_the_settings_it_depends_on(plan):
     assert json.loads(plan.settings("evaluation", only=("backend",))) == {"backend": "embedded"}
 
 
+def test_pairs_depend_on_frozen_lists_only_where_they_are_there(plan, tmp_path):
+    assert plan.frozen("mini") == []
+    values = plan.settings_.model_dump(mode="json")
+    values["evaluation"]["protocol"]["frozen"] = str(tmp_path)
+    frozen = Plan(load(values))
+    assert frozen.frozen("mini") == []
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini" / "cross.csv").touch()
+    assert frozen.frozen("mini") == [str(tmp_path / "mini" / "cross.csv")]
+
+
 def planned(backend, **named):
     values = yaml.safe_load((CONFIGS / "mini.yaml").read_text(encoding="utf-8"))
     values["evaluation"] |= {"backend": backend, "backends": named}
