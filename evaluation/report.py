@@ -7,8 +7,7 @@ import argparse
 import base64
 import io
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,26 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
+from evaluation.comparisons import COLUMNS as COMPARED
+from evaluation.comparisons import Marks, marks, read_comparisons
 from evaluation.departures import departures
 from evaluation.metrics.catalogue import BY_NAME, Metric
+from evaluation.paper import odd, paper_ranks
 from evaluation.render import (
     DASH,
+    LEGEND,
     NOTE,
     TITLES,
     UNNAMED,
     Line,
     backend_of,
     counts,
+    interval,
     interval_units,
     lines,
     metrics_of,
     number,
+    own_count,
     reasons,
 )
 from evaluation.settings import COPY_NAME, EvaluationSettings, ReportSettings
@@ -73,13 +78,6 @@ HEALTH = (
     Health("gaze_correlation", "Gaze follows", "correlation of the irises' place with the driver's", None),
 )  # fmt: skip
 GAIN_MEAN, GAIN_EACH = 5.0, 2.0
-ODD = (
-    "“Ours” is best only in LPIPS in the paper's Table 1.",
-    "DaGAN's eye-tracking error (4.08) is twice FOMM's (1.98) in Table 2, yet equal across identities in Table 3.",
-    "Cross-identity ET (5.2 to 7.3) is no better than that of unrelated eye-aligned frames (4.84 measured).",
-    "In Table 5 PlaneDict (5) is worse than no PlaneDict.",
-    "Table 4's AVD (.008) beats self-reenactment's (.009).",
-)
 
 
 def data_uri(data: bytes, kind: str) -> str:
@@ -135,25 +133,27 @@ def health_rows(document: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     return rows
 
 
-def table_view(frame: pd.DataFrame, table: int) -> dict[str, Any]:
-    """One table for the template: the paper's lines and the run's, grouped by dataset."""
+def table_view(frame: pd.DataFrame, table: int, comparisons: pd.DataFrame) -> dict[str, Any]:
+    """One table for the template: the paper's lines and the run's, grouped by dataset, with their marks."""
     metrics = metrics_of(table)
+    found = marks(comparisons[comparisons["table"] == table], paper_ranks(table))
     own = [line for line in lines(frame) if not line.from_paper]
     paper = [line for line in lines(frame) if line.from_paper]
     return {
         "number": table,
         "title": TITLES[table],
         "note": NOTE if table in UNNAMED else "",
+        "odd": odd(table),
         "paper_metrics": [m for m in metrics if m.paper],
         "metrics": [(m, backend_of(frame, m)) for m in metrics],
-        "paper": _grouped(paper, lambda line, _: [_paper_cell(line, m) for m in metrics if m.paper]),
-        "own": _grouped(own, lambda line, group: [_own_cell(line, m, group) for m in metrics]),
+        "paper": _grouped(paper, lambda line: [_paper_cell(line, m, found) for m in metrics if m.paper]),
+        "own": _grouped(own, lambda line: [_own_cell(line, m, found) for m in metrics]),
         "reasons": reasons(frame),
         "units": interval_units(frame),
     }
 
 
-def _grouped(rows: Iterable[Line], cells: Any) -> list[dict[str, Any]]:
+def _grouped(rows: Iterable[Line], cells: Callable[[Line], list[dict[str, str]]]) -> list[dict[str, Any]]:
     groups: dict[str, list[Line]] = {}
     for line in rows:
         groups.setdefault(line.dataset, []).append(line)
@@ -161,7 +161,9 @@ def _grouped(rows: Iterable[Line], cells: Any) -> list[dict[str, Any]]:
         {
             "dataset": dataset,
             "label": _group_label(group),
-            "lines": [{"name": line.name, "cells": cells(line, group), "counts": counts(line)} for line in group],
+            "lines": [
+                {"name": line.name, "cells": cells(line), "images": counts(line).partition(" ")} for line in group
+            ],
         }
         for dataset, group in groups.items()
     ]
@@ -174,35 +176,31 @@ def _group_label(group: list[Line]) -> str:
     return ", ".join(word for word in words if not word.startswith("interval"))
 
 
-def _paper_cell(line: Line, metric: Metric) -> dict[str, str]:
+def _paper_cell(line: Line, metric: Metric, found: Marks) -> dict[str, str]:
     cell = line.cells.get(metric.name)
     measured = number(cell["measured"], metric) if cell else DASH
-    return {"value": str(cell["paper"]) if cell else DASH, "measured": "" if measured == DASH else measured}
-
-
-def _own_cell(line: Line, metric: Metric, group: list[Line]) -> dict[str, str]:
-    """Value, interval, the reason of a dash, and whether the trivial copy is beaten where that means something."""
-    cell = line.cells.get(metric.name)
-    if cell is None or number(cell["measured"], metric) == DASH:
-        return {"value": DASH, "interval": "", "title": str(cell["reason"]) if cell else "", "mark": ""}
-    low, high = number(cell["ci_low"], metric), number(cell["ci_high"], metric)
-    interval = "" if low == DASH else f"{low}–{high}"
     return {
-        "value": number(cell["measured"], metric),
-        "interval": interval,
-        "title": f"{cell['n_used']} of {cell['n_attempted']} images. {cell['label']}. {cell['reason']}".strip(),
-        "mark": _mark(line, metric, group),
+        "value": str(cell["paper"]) if cell else DASH,
+        "measured": "" if measured == DASH else measured,
+        "rank": line.rank(metric, found),
     }
 
 
-def _mark(line: Line, metric: Metric, group: list[Line]) -> str:
-    copy = next((other.cells.get(metric.name) for other in group if other.method == COPY_NAME), None)
-    if line.method == COPY_NAME or metric.reference in ("source", "real") or copy is None or copy["measured"] is None:
-        return ""
-    ours, theirs = float(line.cells[metric.name]["measured"]), float(copy["measured"])
-    if math.isnan(theirs):
-        return ""
-    return "better" if (ours > theirs) == metric.higher_is_better else "worse"
+def _own_cell(line: Line, metric: Metric, found: Marks) -> dict[str, str]:
+    """Value, interval, images lost, the reason of a dash, the rank, and how it stands against the copy."""
+    cell = line.cells.get(metric.name)
+    if cell is None or number(cell["measured"], metric) == DASH:
+        empty = dict.fromkeys(("interval", "rank", "mark"), "")
+        title = str(cell["reason"]) if cell else ""
+        return empty | {"value": DASH, "count": own_count(line, metric), "title": title}
+    return {
+        "value": number(cell["measured"], metric),
+        "interval": interval(cell, metric).strip("[]").replace(", ", "–"),
+        "count": own_count(line, metric),
+        "title": f"{cell['n_used']} of {cell['n_attempted']} images. {cell['label']}. {cell['reason']}".strip(),
+        "rank": line.rank(metric, found),
+        "mark": line.against_copy(metric, found),
+    }
 
 
 class Results:
@@ -223,7 +221,9 @@ class Results:
         return [{"dataset": p.stem, **read_mapping(p)} for p in sorted((self.directory / "dataset").glob("*.json"))]
 
     def tables(self) -> list[dict[str, Any]]:
-        """Tables 1 to 5 for the template."""
+        """Tables 1 to 5 for the template; without their comparisons nothing of the run's is marked."""
+        path = self.directory / "tables" / "comparisons.csv"
+        comparisons = read_comparisons(path) if path.is_file() else pd.DataFrame(columns=list(COMPARED))
         views = []
         for table in TITLES:
             path = self.directory / "tables" / f"table{table}.csv"
@@ -237,7 +237,7 @@ class Results:
                     keep_default_na=False,
                     na_values={n: [""] for n in ("measured", "ci_low", "ci_high")},
                 )
-                views.append(table_view(frame, table))
+                views.append(table_view(frame, table, comparisons))
         return views
 
     def figures(self) -> list[dict[str, Any]]:
@@ -293,11 +293,11 @@ def page(results: Results, samples: list[Path], title: str) -> str:
         health=health_rows(results.document("health.json")),
         seeds=(results.document("health.json") or {}).get("seeds") or [],
         tables=results.tables(),
+        legend=LEGEND,
         figures=results.figures(),
         panels=panels,
         videos=videos,
         departures=departures(config) if config else [],
-        odd=ODD,
         provenance=provenance,
         times=sorted(times.items(), key=lambda item: -item[1]["seconds"]),
         longest=max((t["seconds"] for t in times.values()), default=1) or 1,
