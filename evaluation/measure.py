@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.metrics import formulas, pixels
-from evaluation.metrics.backends import READERS, Array, Reading, Remembering, Tools
+from evaluation.metrics.backends import Array, Reading, Remembering, Tools, reader_of
 from evaluation.metrics.catalogue import METRICS, Metric
 from evaluation.metrics.choice import ALEXNET, Choice, path_of
 from evaluation.pictures import Picture
@@ -114,7 +114,7 @@ class Measurer:
 
     def __init__(self, choice: Choice) -> None:
         self._choice = choice
-        self._tools = Tools()
+        self._tools = Tools(choice.readings)
         self._readers: dict[str, Remembering[Reading]] = {}
 
     def batch(self, metrics: Sequence[Metric], samples: Sequence[Sample]) -> list[Measurement]:
@@ -125,7 +125,7 @@ class Measurer:
             if unavailable:
                 continue
             if is_set_metric(metric):
-                readings = self._read(backend, [sample.generated for sample in samples])
+                readings = self._read(metric, backend, [sample.generated for sample in samples])
                 for result, reading in zip(results, readings, strict=True):
                     result.features[metric.key] = reading if isinstance(reading, np.ndarray) else None
                 continue
@@ -177,7 +177,7 @@ class Measurer:
             if degrees is None and (other := sample.source if role == "source" else sample.target) is not None
         ]
         # One call for all: readers work in batches.
-        readings = self._read(backend, [*(sample.generated for sample in samples), *wanted])
+        readings = self._read(metric, backend, [*(sample.generated for sample in samples), *wanted])
         made, rest = readings[: len(samples)], iter(readings[len(samples) :])
         references = [next(rest) if degrees is None else degrees for degrees in requested]
         return [
@@ -185,11 +185,11 @@ class Measurer:
             for reference, reading in zip(references, made, strict=True)
         ]
 
-    def _read(self, backend: str, pictures: Sequence[Picture]) -> list[Reading]:
-        if backend not in self._readers:
-            entry = READERS[backend]
-            self._readers[backend] = Remembering(entry.read(self._tools), entry.kept)
-        return self._readers[backend](pictures)
+    def _read(self, metric: Metric, backend: str, pictures: Sequence[Picture]) -> list[Reading]:
+        entry = reader_of(backend, metric)
+        if entry.name not in self._readers:
+            self._readers[entry.name] = Remembering(entry.read(self._tools), entry.kept)
+        return self._readers[entry.name](pictures)
 
     @cached_property
     def _lpips(self) -> "Lpips":
@@ -203,7 +203,7 @@ def _compared(metric: Metric, backend: str, reference: Reading, generated: Readi
         if not isinstance(reading, np.ndarray):
             return missing(f"{reading or 'no face found'} in the {whose} image")
     assert isinstance(reference, np.ndarray) and isinstance(generated, np.ndarray)
-    align = READERS[backend].align
+    align = reader_of(backend, metric).align
     a, b = align(reference, generated) if align else (reference, generated)
     try:
         return Value(_READINGS[metric.key](a, b))

@@ -5,6 +5,7 @@ reads the folder; ``collect`` turns its CSV into a readings file, which ``--read
 """
 
 import argparse
+import functools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -74,7 +75,8 @@ class Readings:
         return [values[row].copy() if self._found[row] else None for row in rows if row is not None]
 
 
-def by_backend(files: Sequence[Path]) -> dict[str, Readings]:
+@functools.cache
+def by_backend(files: tuple[Path, ...]) -> dict[str, Readings]:
     """The readings files of ``--readings``, those of one backend together."""
     groups: dict[str, list[Path]] = {}
     for path in files:

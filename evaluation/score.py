@@ -137,6 +137,14 @@ def main(argv: list[str] | None = None) -> None:
         "--backend", choices=("embedded", "standard", "auto"), help="detectors (default: the settings')"
     )
     parser.add_argument(
+        "--readings",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PARQUET",
+        help="what py-feat or OpenFace read (python -m evaluation.readings)",
+    )
+    parser.add_argument(
         "--threads",
         type=positive,
         default=os.cpu_count() or 1,
@@ -151,7 +159,7 @@ def main(argv: list[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation")
     metrics = [METRICS[key] for key in dict.fromkeys(arguments.metrics)]
-    choice = settings.choice(arguments.backend)
+    choice = settings.choice(arguments.backend, arguments.readings)
     results = measure(arguments.generated, arguments.target, arguments.source, metrics, choice, arguments.threads)
     if not results.names:
         raise InputError(f"{arguments.generated} holds no frames.")

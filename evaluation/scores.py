@@ -202,6 +202,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--protocol", choices=sorted(PROTOCOLS), help="default: the pair list's name")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="scores to write")
+    parser.add_argument(
+        "--readings",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PARQUET",
+        help="what py-feat or OpenFace read (python -m evaluation.readings)",
+    )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="processes that measure")
     add_common(parser)
     run_command(_run, parser, argv)
@@ -219,7 +227,8 @@ def _run(arguments: argparse.Namespace) -> None:
     real = read_real(arguments.real or arguments.pairs.with_name("real.csv")) if has_sets else []
     with Reenactments(arguments.reenactments) as outputs:
         shards = ShardReader(arguments.shards)
-        table = score(pairs, outputs, shards, protocol, settings.choice(), arguments.threads, real)
+        choice = settings.choice(readings=arguments.readings)
+        table = score(pairs, outputs, shards, protocol, choice, arguments.threads, real)
     with atomic(arguments.output) as temporary:
         table.to_parquet(temporary, index=False)
 

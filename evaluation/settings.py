@@ -1,5 +1,6 @@
 """Settings of the evaluation: what is compared, with which detectors, and how the results are drawn."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +79,6 @@ class EvaluationSettings(Block):
                 raise ValueError(f"{key} is measured by {' or '.join(METRICS[key].backends)}, not by '{backend}'")
         return named
 
-    def choice(self, family: str | None = None) -> Choice:
-        """Which backends measure; ``family`` overrides the settings'."""
-        return Choice(family or self.backend, tuple(sorted(self.backends.items())))
+    def choice(self, family: str | None = None, readings: Sequence[Path] = ()) -> Choice:
+        """Which backends measure; ``family`` overrides the settings', ``readings`` are files made outside."""
+        return Choice(family or self.backend, tuple(sorted(self.backends.items())), tuple(readings))

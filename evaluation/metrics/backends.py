@@ -7,16 +7,19 @@ an array for each, in order, or None where it finds no face, or the reason (a se
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics.choice import BFM, BUFFALO, CLEAN_INCEPTION, INCEPTION, VGGFACE2, path_of
+from evaluation.metrics.catalogue import Metric
+from evaluation.metrics.choice import BFM, BUFFALO, CLEAN_INCEPTION, INCEPTION, OUTSIDE, VGGFACE2, path_of
 from evaluation.metrics.faces import Face, FaceReader
 from evaluation.metrics.geometry import aligned_shapes
 from evaluation.pictures import Picture, digest
+from evaluation.readings import Readings, by_backend
 from preprocessing.weights import DEEP3D_LANDMARKS, DEEP3D_NETWORK
 
 Array = NDArray[np.float64]
@@ -49,7 +52,14 @@ class Remembering(Generic[T]):
 
 
 class Tools:
-    """What several backends share, each built when first asked for."""
+    """What several backends share, each built when first asked for; ``readings`` are files made outside."""
+
+    def __init__(self, readings: tuple[Path, ...] = ()) -> None:
+        self._readings = readings
+
+    def outside(self, backend: str) -> Readings:
+        """What ``backend`` read in an environment of its own."""
+        return by_backend(self._readings)[backend]
 
     @cached_property
     def faces(self) -> Remembering[Face | None]:
@@ -124,6 +134,14 @@ def _gaze_tracking(_: Tools) -> Reader:
     return GazeTracking()
 
 
+def _units(backend: str, tools: Tools) -> Reader:
+    return tools.outside(backend).units
+
+
+def _angles(backend: str, tools: Tools) -> Reader:
+    return tools.outside(backend).angles
+
+
 @dataclass(frozen=True)
 class Backend:
     """One backend: what builds its reader, and what brings two of its readings together before the formula."""
@@ -148,5 +166,12 @@ READERS = {
         Backend("facemesh-pose", lambda tools: tools.of_face(lambda face: face.degrees)),
         Backend("facemesh-478", lambda tools: tools.of_face(lambda face: face.landmarks), align=aligned_shapes),
         Backend("facemesh-iris", lambda tools: tools.of_face(lambda face: face.eyes)),
+        *(Backend(f"{name}/aucon", partial(_units, name)) for name in OUTSIDE),
+        *(Backend(f"{name}/prmse", partial(_angles, name)) for name in OUTSIDE),
     )
 }
+
+
+def reader_of(backend: str, metric: Metric) -> Backend:
+    """What reads for ``metric``: files made outside hold several things, any other backend reads one."""
+    return READERS[f"{backend}/{metric.key}" if backend in OUTSIDE else backend]

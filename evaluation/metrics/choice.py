@@ -22,24 +22,30 @@ FILES: dict[str, tuple[str, ...]] = {
     "arcface-r50": (BUFFALO,),
     "deep3dfacerecon-bfm09": (DEEP3D_NETWORK, BFM, DEEP3D_LANDMARKS),
 }
-NOT_HERE = {
-    "py-feat": "the standard backend py-feat is not part of this environment",
-}
+# Backends that read pictures in an environment of their own; their readings come as files (evaluation/readings.py).
+OUTSIDE = ("py-feat", "openface")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which backends measure: a family (embedded, standard, auto: standard where at hand), and exceptions by metric."""
+    """Which backends measure: a family (embedded, standard, auto: standard where at hand), and exceptions by metric.
+
+    ``readings`` are files made outside this environment; but for the embedded family, what they hold comes first.
+    """
 
     family: str = "auto"
     named: tuple[tuple[str, str], ...] = ()
+    readings: tuple[Path, ...] = ()
 
     def candidates(self, metric: Metric) -> list[str]:
         """The backends that may measure ``metric``, the preferred one first."""
         named = dict(self.named).get(metric.key)
-        families = {"embedded": (metric.embedded,), "standard": (metric.standard,)}
-        wanted = (named,) if named else families.get(self.family, (metric.standard, metric.embedded))
-        return [name for name in wanted if name]
+        if named or self.family == "embedded":
+            wanted = [named or metric.embedded]
+        else:
+            given = [name for name in metric.backends if name in self._given]
+            wanted = [*given, metric.standard, metric.embedded if self.family == "auto" else None]
+        return [name for name in dict.fromkeys(wanted) if name]
 
     def backend(self, metric: Metric) -> tuple[str, str]:
         """The backend that measures ``metric`` and, where none can, the reason (else empty)."""
@@ -48,20 +54,28 @@ class Choice:
             return "", f"{metric.name} has no {self.family} backend"
         reasons = []
         for name in candidates:
-            reason = unavailable(name)
+            reason = self._unavailable(name)
             if reason is None:
                 return name, ""
             reasons.append(reason)
         return candidates[0], reasons[0]
 
+    @property
+    def _given(self) -> tuple[str, ...]:
+        """The backends that made the readings."""
+        if not self.readings:
+            return ()
+        from evaluation.readings import by_backend
+
+        return tuple(by_backend(self.readings))
+
+    def _unavailable(self, name: str) -> str | None:
+        """Why a backend cannot measure here, or None where it can."""
+        if name in OUTSIDE:
+            return None if name in self._given else f"no readings of {name}, which has an environment of its own"
+        return next((reason for file in FILES.get(name, ()) if (reason := weights.missing(file))), None)
+
 
 def path_of(name: str) -> Path:
     """Where the registered file ``name`` lies."""
     return weights.registry()[name].path
-
-
-def unavailable(name: str) -> str | None:
-    """Why a backend cannot measure here, or None where it can."""
-    if name in NOT_HERE:
-        return NOT_HERE[name]
-    return next((reason for file in FILES.get(name, ()) if (reason := weights.missing(file))), None)

@@ -10,12 +10,15 @@ import pytest
 import torch
 import torchvision
 
+from evaluation import readings
 from evaluation.metrics.backends import READERS, Remembering
 from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import FILES, Choice
+from evaluation.pictures import digest, read_picture
 from evaluation.score import main
 from preprocessing import weights
 from tests.evaluation import layouts
+from tests.evaluation.test_readings import openface_csv
 
 OUTSIDE = {"py-feat", "openface"}
 
@@ -71,6 +74,35 @@ def test_standard_backends_measure(cache, tmp_path, turned, settings, backends):
     for key, backend in backends.items():
         assert metrics[key]["backend"] == backend and metrics[key]["n_used"] == 3, metrics[key]["reason"]
         assert np.isfinite(metrics[key]["value"])
+
+
+def test_readings_made_outside_measure(cache, tmp_path, turned, monkeypatch):
+    """OpenFace's files, through export, collect and the public command; other backends are as without them."""
+    monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path / "empty"))
+    call = []
+    for folder, shift in (("generated", 3), ("target", 0)):
+        (tmp_path / folder).mkdir()
+        for i in range(2):
+            picture = cv2.cvtColor(turned(2 * i + shift), cv2.COLOR_RGB2BGR)
+            assert cv2.imwrite(str(tmp_path / folder / f"{i}.png"), picture)
+        call += [f"--{folder}={tmp_path / folder}"]
+    readings.main(["export", *call, f"--output={tmp_path / 'pictures'}"])
+    exported = sorted((tmp_path / "pictures").iterdir())
+    generated = {digest(read_picture(tmp_path / "generated" / f"{i}.png")) for i in range(2)}
+    for path in exported:  # every generated head is turned by a tenth of a radian more, one of 18 units differs
+        pose, unit = (0.1, 1) if path.stem in generated else (0.0, 0)
+        openface_csv(tmp_path / "csv" / f"{path.stem}.csv", [(0, 0.9, 1, (0, 0, pose), unit)])
+    collect = ["collect", "--backend=openface", f"--pictures={tmp_path / 'pictures'}", f"--csv={tmp_path / 'csv'}"]
+    readings.main([*collect, f"--output={tmp_path / 'readings.parquet'}"])
+    call += ["--metrics", "prmse", "aucon", "et", f"--output={tmp_path / 'scores.json'}"]
+    main([*call, f"--readings={tmp_path / 'readings.parquet'}"])
+    metrics = json.loads((tmp_path / "scores.json").read_text())["metrics"]
+    assert metrics["prmse"]["backend"] == metrics["aucon"]["backend"] == "openface"
+    assert metrics["prmse"]["value"] == pytest.approx(np.degrees(0.1) / np.sqrt(3), abs=1e-4)
+    assert metrics["aucon"]["value"] == 0 and metrics["et"]["backend"] == "gazetracking"
+    assert cv2.imwrite(str(tmp_path / "target" / "1.png"), cv2.cvtColor(turned(40), cv2.COLOR_RGB2BGR))
+    with pytest.raises(SystemExit):
+        main([*call, f"--readings={tmp_path / 'readings.parquet'}"])
 
 
 def test_auto_takes_what_is_at_hand(cache, tmp_path, monkeypatch):

@@ -218,10 +218,10 @@ def test_files_of_two_tools_or_versions_are_kept_apart(exported, pictures, tmp_p
     table.to_parquet(tmp_path / "b.parquet")
     frames = openface_csv(tmp_path / "of.csv", [(i, 0.9, 1, (0, 0, 0), 1) for i in (1, 2, 3)], sequence=True)
     collect("openface", exported, [frames], {}).to_parquet(tmp_path / "c.parquet")
-    groups = by_backend([tmp_path / "a.parquet", tmp_path / "c.parquet"])
+    groups = by_backend((tmp_path / "a.parquet", tmp_path / "c.parquet"))
     assert set(groups) == {"py-feat", "openface"} and len(groups["openface"].unit_names) == 18
     with pytest.raises(InputError, match=r"b\.parquet and .*a\.parquet differ in the version"):
-        by_backend([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+        by_backend((tmp_path / "a.parquet", tmp_path / "b.parquet"))
     pd.DataFrame({"digest": ["x"]}).to_parquet(tmp_path / "d.parquet")
     with pytest.raises(InputError, match=r"d\.parquet is not a readings file"):
         Readings([tmp_path / "d.parquet"])
