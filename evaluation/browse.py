@@ -6,7 +6,18 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.cases import COUNTS, Case, cases, failures, headlines, main_motion, metric_names, spreads, used
+from evaluation.cases import (
+    COUNTS,
+    Case,
+    cases,
+    failures,
+    headlines,
+    main_motion,
+    metric_names,
+    spreads,
+    used,
+    with_unit,
+)
 from evaluation.gallery import Gallery
 from evaluation.inline import template, video_uri
 from evaluation.metrics.catalogue import Metric
@@ -59,8 +70,7 @@ class Shown:
 
     def cases(self, slug: str, protocol: str, metric: Metric, found: Sequence[Case]) -> list[dict[str, Any]]:
         """Several pairs with the metric's value."""
-        unit = f" {metric.unit}" if metric.unit else ""
-        return [self.case(slug, protocol, c.pair, f"{number(c.value, metric)}{unit}") for c in found]
+        return [self.case(slug, protocol, c.pair, with_unit(c.value, metric)) for c in found]
 
 
 def method_page(shown: Shown, slug: str) -> str:

@@ -13,6 +13,7 @@ HEADLINES = {"self": ("psnr", "lpips"), "cross": ("csim", "prmse", "aucon"), "mu
 """The metrics whose cases are shown, by protocol."""
 COUNTS = {"worst": 3, "median": 2, "best": 3}
 BINS = 24
+EQUAL = 1e-6  # values nearer than this are rounding
 MOTIONS = ("absolute", "none", "relative", "relative_best")
 
 
@@ -51,8 +52,13 @@ class Spread:
         return max([*self.shares, *self.copy, 1e-9])
 
     def text(self, value: float) -> str:
-        """A value with the metric's decimals and unit."""
-        return f"{number(value, self.metric)}{f' {self.metric.unit}' if self.metric.unit else ''}"
+        """A value of this metric with its unit."""
+        return with_unit(value, self.metric)
+
+
+def with_unit(value: float, metric: Metric) -> str:
+    """A value with the metric's decimals and unit."""
+    return f"{number(value, metric)} {metric.unit}".rstrip().replace(" °", "°")
 
 
 def main_motion(scores: pd.DataFrame) -> pd.DataFrame:
@@ -75,9 +81,12 @@ def headlines(rows: pd.DataFrame, protocol: str) -> list[Metric]:
 def cases(rows: pd.DataFrame, metric: Metric, counts: Mapping[str, int]) -> dict[str, list[Case]]:
     """The worst, median and best pairs, each shown once, at most one of a block of frames in each group.
 
-    Equal values go by pair. Neighbouring frames score alike, so a block is shown by its most extreme frame.
+    Equal values go by pair. Neighbouring frames score alike, so a block is shown by its most extreme frame. Where all
+    pairs score the same, as the copy does in what is compared with the source, no case is worst or best.
     """
     left = used(rows, metric).sort_values(["value", "pair"], ascending=[metric.higher_is_better, True], kind="stable")
+    if len(left) > 1 and np.ptp(left["value"]) < EQUAL:
+        return {}
     middle = left["value"].median()
     found = {}
     for group in ("worst", "best", "median"):

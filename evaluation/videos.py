@@ -99,26 +99,20 @@ def drive(animator: Animator, reader: ShardReader, driven: Driven, moving: bool)
 
 
 def side_by_side(panels: dict[str, Pictures]) -> NDArray[np.uint8]:
-    """Panels with their names below, at most :data:`ABREAST` in a row, as frames [n, rows · 208, columns · 192, 3].
+    """Panels below their names, at most :data:`ABREAST` in a row, as frames [n, rows · 208, columns · 192, 3].
 
-    Rows are filled evenly; a panel of one picture stands still.
+    Rows are filled evenly; a panel of one picture stands still. Names stand above, where a player's controls do not.
     """
     columns = math.ceil(len(panels) / math.ceil(len(panels) / ABREAST))
-    words = 255 - strip(tuple(panels), (PANEL,) * len(panels), CAPTION)  # light on dark, as a player's background
     count = max(map(len, panels.values()))
-    cells = [
-        np.concatenate(
-            [np.stack([resized(p, PANEL) for p in panel]).repeat(count // len(panel), 0), _still(words, i, count)], 1
-        )
-        for i, panel in enumerate(panels.values())
-    ]
+    cells = []
+    for name, pictures in panels.items():
+        words = 255 - strip((name,), (PANEL,), CAPTION)  # light on dark
+        cell = np.stack([np.concatenate([words, resized(picture, PANEL)]) for picture in pictures])
+        cells.append(cell.repeat(count // len(cell), axis=0))
     cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
     rows = [np.concatenate(cells[start : start + columns], axis=2) for start in range(0, len(cells), columns)]
     return np.concatenate(rows, axis=1)
-
-
-def _still(words: NDArray[np.uint8], index: int, count: int) -> NDArray[np.uint8]:
-    return words[None, :, index * PANEL : (index + 1) * PANEL].repeat(count, 0)
 
 
 def write_video(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
