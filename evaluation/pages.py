@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> None:
     index: list[Entry] = []
     for folder in arguments.shards:
         reader, dataset = ShardReader(folder), folder.resolve().parent.name
-        clips = tested_clips(reader.samples)
+        clips = held_out_clips(reader.samples)
         with Gallery(results, dataset, reader) as gallery:
             chosen = dict(list(clips.items())[: settings.report.clip_pages])
             listed = entries(dataset, {s: n for s, n in names.items() if gallery.protocols(s)}, chosen)
@@ -92,7 +92,7 @@ def _run(arguments: argparse.Namespace) -> None:
     write_json(arguments.output / "index.json", {"pages": index})
 
 
-def tested_clips(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+def held_out_clips(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     """All samples of the clips with held-out frames, test clips first, then unseen ones, by name."""
     clips: dict[str, list[Sample]] = {}
     for sample in sorted(samples, key=lambda s: s.key):
