@@ -115,9 +115,9 @@ def invented_scores(pairs: Path, index: pd.DataFrame, protocol: str, path: Path)
     rows = {row["pair"]: row for row in read_pairs(pairs).to_dict("records")}
     random, found = np.random.default_rng(0), []
     for motion, pair in zip(index["motion"], index["pair"], strict=True):
-        for metric in (METRICS[key] for key in PROTOCOLS[protocol] if METRICS[key].embedded and key != "ffd"):
-            lost = pair % 5 == 4 and metric.embedded != "numpy"
-            row = {**EMPTY_SCORE, "pair": pair, "motion": motion, "metric": metric.name, "backend": metric.embedded}
+        for metric in (METRICS[key] for key in PROTOCOLS[protocol] if METRICS[key].reference != "real"):
+            lost = pair % 5 == 4 and metric.name not in ("SSIM", "PSNR")
+            row = {**EMPTY_SCORE, "pair": pair, "motion": motion, "metric": metric.name, "backend": "invented"}
             row |= {name: rows[pair][name] for name in ("block", "source_clip", "driver_clip", "unseen")}
             row |= {"reason": "no face found in <the output>"} if lost else {"value": random.random()}
             found.append(row | {"used": not lost, "n_used": int(not lost), "n_attempted": 1})
