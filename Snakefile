@@ -5,6 +5,7 @@
 # Grammar of the paths ({run}: the configuration's name, or that with -seed1, -seed2, … appended):
 #   data/{dataset}/sheets/clips.{parquet,csv}            clip → person, split, shard
 #   data/{dataset}/{fetch,crop,faces,masks,shards}/{shard}.{tar,parquet,json}
+#   data/weights/{name}.json                             a registered file of weights is in the cache and right
 #   results/{run}/dataset/{dataset}.{json,html}          clips in, kept, dropped and why
 #   results/{run}/checkpoints/{method}/final.safetensors   training/{method}.{parquet,png}
 #   results/{run}/pairs/{dataset}/{protocol}.csv
@@ -26,6 +27,7 @@ include: "workflow/rules/crop.smk"
 include: "workflow/rules/faces.smk"
 include: "workflow/rules/masks.smk"
 include: "workflow/rules/shards.smk"
+include: "workflow/rules/weights.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/reenact.smk"
 include: "workflow/rules/score.smk"
@@ -78,6 +80,11 @@ rule shards:
     input:
         PLAN.stage_everywhere("shards"),
         PLAN.accounts(RUN.run),
+
+
+rule weights:
+    input:
+        PLAN.checks(PLAN.wanted_weights),
 
 
 rule training:

@@ -11,23 +11,31 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 Picture = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+"""A part of a picture: left, top, right, bottom as shares of its width and height."""
 INK, FAINT, PAPER = (20, 20, 24), (110, 110, 118), (255, 255, 255)
+FRAMES = ((0, 176, 240), (255, 176, 0))  # first and second close-up: blue and orange part for every kind of sight
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of the grid; ``note`` is printed under it. None leaves the place empty."""
+    """One picture of the grid, its close-ups beside or below it, framed in the picture, and a note under them.
+
+    Without a picture the note stands in the empty place.
+    """
 
     picture: Picture | None
     note: str = ""
+    closeups: Sequence[Box] = ()
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of cells with its label at the left."""
+    """A line of cells with its label at the left, set off from the line before it if it begins a new example."""
 
     cells: Sequence[Cell]
     label: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,91 +46,148 @@ class Grid:
     rows: Sequence[Row]
     groups: Sequence[tuple[int, int, str]] = field(default=())
     caption: str = ""
+    beside: bool = False
+    """Whether close-ups stand at the right of their picture instead of below it."""
 
-    def draw(self, cell: int) -> Image.Image:
-        """The figure with pictures of ``cell`` pixels a side."""
-        size = max(13, cell // 10)
-        plain, small = typeface(size), typeface(max(11, round(size * 0.82)))
-        gutter, line = max(3, cell // 50), round(size * 1.45)
-        left = round(size * 1.9) if any(row.label for row in self.rows) else gutter * 2
-        notes = [line if any(c.note for c in row.cells) else 0 for row in self.rows]
-        gaps = [self._gap(column, gutter) for column in range(len(self.columns))]
-        xs = [left + sum(gaps[: i + 1]) + i * cell for i in range(len(self.columns))]
-        width = xs[-1] + cell + gutter * 2
-        foot = footer(self.caption, width, int(small.size)) if self.caption else None
-        top = gutter + (line if self.groups else 0) + (line if any(self.columns) else 0)
-        height = top + sum(cell + gutter + note for note in notes) + 2 * gutter
-        page = Image.new("RGB", (width, height), PAPER)
-        draw = ImageDraw.Draw(page)
-        self._headings(draw, xs, cell, gutter, line, top, plain)
-        y = top
-        for row, note in zip(self.rows, notes, strict=True):
-            self._row(page, draw, row, xs, y, cell, left, plain, small)
-            y += cell + gutter + note
-        return stacked([page, foot]) if foot else page
+    def draw(self, cell: int, size: int | None = None) -> Image.Image:
+        """The figure with pictures of ``cell`` pixels a side and letters of ``size`` pixels.
 
-    def _gap(self, column: int, gutter: int) -> int:
+        Without a size the letters suit the figure's width, so that they can be read where it is shrunk to a column.
+        """
+        layout = _Layout(self, cell, size or letters(len(self.columns) * cell * (1 + self.beside)))
+        page = layout.page()
+        return stacked([page, footer(self.caption, page.width, layout.size)]) if self.caption else page
+
+
+class _Layout:
+    """Where everything of a grid lies, in pixels."""
+
+    def __init__(self, grid: Grid, cell: int, size: int) -> None:
+        self.grid, self.cell, self.size = grid, cell, size
+        self.gutter, self.line = max(3, cell // 50), round(size * 1.45)
+        items = [item for row in grid.rows for item in row.cells]
+        parts = [self._closeups(item) for item in items]
+        self.wide = max((left + width for part in parts for left, _, width, _ in part), default=cell)
+        self.wide = max(self.wide, cell)
+        lines = max((row.label.count("\n") + 1 for row in grid.rows if row.label), default=0)
+        self.left = round(size * (0.7 + 1.2 * lines)) if lines else self.gutter * 2
+        gaps = [self._gap(column) for column in range(len(grid.columns))]
+        self.xs = [self.left + sum(gaps[: i + 1]) + i * self.wide for i in range(len(grid.columns))]
+        self.top = self.gutter + self.line * (bool(grid.groups) + any(grid.columns))
+        self.ys, y = [], self.top
+        for row in grid.rows:
+            y += self.gutter * 4 * row.apart
+            self.ys.append(y)
+            y += self._height(row) + self.gutter
+        self.height, self.width = y + self.gutter, self.xs[-1] + self.wide + self.gutter * 2
+
+    def _gap(self, column: int) -> int:
         """Space before a column: wide where a group begins or ends."""
-        border = any(column in (first, last + 1) for first, last, _ in self.groups)
-        return 0 if column == 0 else gutter * 4 if border else gutter
+        border = any(column in (first, last + 1) for first, last, _ in self.grid.groups)
+        return 0 if column == 0 else self.gutter * 4 if border or self.grid.beside else self.gutter
 
-    def _headings(
-        self,
-        draw: ImageDraw.ImageDraw,
-        xs: Sequence[int],
-        cell: int,
-        gutter: int,
-        line: int,
-        top: int,
-        font: ImageFont.FreeTypeFont,
-    ) -> None:
-        for x, text in zip(xs, self.columns, strict=True):
-            draw.text((x + cell / 2, top - line / 2), text, INK, fitted(text, font, cell + gutter), anchor="mm")
-        for first, last, text in self.groups:
-            start, end = xs[first], xs[last] + cell
-            y = gutter + line / 2
-            draw.text(((start + end) / 2, y), text, INK, fitted(text, font, end - start), anchor="mm")
-            draw.line([(start, y + line * 0.48), (end, y + line * 0.48)], FAINT, 1)
+    def _height(self, row: Row) -> int:
+        ends = [top + height for item in row.cells for _, top, _, height in self._closeups(item)]
+        return max([self.cell, *ends]) + self.line * any(item.note and item.picture is not None for item in row.cells)
 
-    def _row(
-        self,
-        page: Image.Image,
-        draw: ImageDraw.ImageDraw,
-        row: Row,
-        xs: Sequence[int],
-        y: int,
-        cell: int,
-        left: int,
-        plain: ImageFont.FreeTypeFont,
-        small: ImageFont.FreeTypeFont,
-    ) -> None:
-        if row.label:
-            page.paste(sideways(row.label, fitted(row.label, plain, cell), cell, left), (0, y))
-        for x, item in zip(xs, row.cells, strict=False):
-            if item.picture is not None:
-                page.paste(Image.fromarray(item.picture).resize((cell, cell), Image.Resampling.BICUBIC), (x, y))
-            if item.note:
-                draw.text((x + cell / 2, y + cell + plain.size * 0.62), item.note, INK, small, anchor="mm")
+    def _closeups(self, item: Cell) -> list[tuple[int, int, int, int]]:
+        """Left, top, width and height of a cell's close-ups, from the cell's corner.
+
+        Below the picture they are as wide as it is; beside it they share its height.
+        """
+        places: list[tuple[int, int, int, int]] = []
+        if item.picture is None:
+            return places
+        along = self.cell + self.gutter
+        for place, box in enumerate(item.closeups):
+            left, top, right, bottom = _pixels(box, item.picture)
+            slope = (bottom - top) / (right - left)
+            if self.grid.beside:
+                share = (self.cell + self.gutter) / len(item.closeups)
+                start, end = round(place * share), round((place + 1) * share) - self.gutter
+                places.append((along, start, round((end - start) / slope), end - start))
+            else:
+                places.append((0, along, self.cell, round(self.cell * slope)))
+                along += places[-1][3] + self.gutter
+        return places
+
+    def page(self) -> Image.Image:
+        """The drawn grid."""
+        page = Image.new("RGB", (self.width, self.height), PAPER)
+        self._headings(ImageDraw.Draw(page))
+        heights = [self._height(row) for row in self.grid.rows]
+        font = typeface(self.size)
+        for row, height in zip(self.grid.rows, heights, strict=True):
+            font = min(font, fitted(row.label, font, height), key=lambda f: f.size)
+        for y, row, height in zip(self.ys, self.grid.rows, heights, strict=True):
+            if row.label:
+                page.paste(sideways(row.label, font, height, self.left), (0, y))
+            for x, item in zip(self.xs, row.cells, strict=False):
+                self._cell(page, item, x, y, height)
+        return page
+
+    def _headings(self, draw: ImageDraw.ImageDraw) -> None:
+        font, line = typeface(self.size), self.line
+        for text in self.grid.columns:
+            font = fitted(text, font, self.wide)
+        for x, text in zip(self.xs, self.grid.columns, strict=True):
+            draw.text((x + self.wide / 2, self.top - line / 2), text, INK, font, anchor="mm")
+        for first, last, text in self.grid.groups:
+            start, end = self.xs[first], self.xs[last] + self.wide
+            y = self.gutter + line / 2
+            above = fitted(text, typeface(self.size), end - start)
+            draw.text(((start + end) / 2, y), text, INK, above, anchor="mm")
+            draw.line([(start, y + line * 0.48), (end, y + line * 0.48)], FAINT, max(1, self.size // 24))
+
+    def _cell(self, page: Image.Image, item: Cell, x: int, y: int, height: int) -> None:
+        draw, cell, thick = ImageDraw.Draw(page), self.cell, max(1, self.cell // 100)
+        font = fitted(item.note, typeface(round(self.size * 0.88)), self.wide)
+        if item.picture is None:
+            draw.text((x + self.wide / 2, y + cell / 2), item.note, FAINT, font, anchor="mm")
+            return
+        whole = Image.fromarray(item.picture)
+        page.paste(whole.resize((cell, cell), Image.Resampling.LANCZOS), (x, y))
+        for box, place, colour in zip(item.closeups, self._closeups(item), FRAMES, strict=False):
+            edges = [round(cell * edge) for edge in box]
+            draw.rectangle((x + edges[0], y + edges[1], x + edges[2] - 1, y + edges[3] - 1), None, colour, thick)
+            left, top, size = x + place[0], y + place[1], place[2:]
+            page.paste(whole.resize(size, Image.Resampling.LANCZOS, box=_pixels(box, item.picture)), (left, top))
+            draw.rectangle((left, top, left + size[0] - 1, top + size[1] - 1), None, colour, 2 * thick)
+        if item.note:
+            draw.text((x + self.wide / 2, y + height - self.line / 2), item.note, INK, font, anchor="mm")
+
+
+def _pixels(box: Box, picture: Picture) -> Box:
+    """A box in pixels of its picture."""
+    height, width = picture.shape[:2]
+    return box[0] * width, box[1] * height, box[2] * width, box[3] * height
+
+
+def letters(width: int) -> int:
+    """Size of letters, in pixels, for a figure of this width: five points where it is shrunk to a column of 84 mm."""
+    return max(13, width // 48)
 
 
 def footer(text: str, width: int, size: int) -> Image.Image:
-    """A caption in centred lines, as wide as the figure it belongs to."""
+    """A caption, as wide as the figure it belongs to; a single line is centred."""
     font = typeface(size)
-    lines, line = wrap(text, font, width - 2 * size), round(size * 1.5)
+    lines, line = wrap(text, font, width - 2 * size), round(size * 1.3)
     strip = Image.new("RGB", (width, line * len(lines) + size // 2), PAPER)
     draw = ImageDraw.Draw(strip)
     for index, words in enumerate(lines):
-        draw.text((width / 2, (index + 0.5) * line), words, INK, font, anchor="mm")
+        x, anchor = (width / 2, "mm") if len(lines) == 1 else (size, "lm")
+        draw.text((x, (index + 0.5) * line), words, INK, font, anchor=anchor)
     return strip
 
 
-def stacked(pages: Sequence[Image.Image]) -> Image.Image:
+def stacked(pages: Sequence[Image.Image], gap: int = 0) -> Image.Image:
     """Pages one below the other, centred."""
-    whole = Image.new("RGB", (max(page.width for page in pages), sum(page.height for page in pages)), PAPER)
+    height = sum(page.height for page in pages) + gap * (len(pages) - 1)
+    whole = Image.new("RGB", (max(page.width for page in pages), height), PAPER)
     y = 0
     for page in pages:
         whole.paste(page, ((whole.width - page.width) // 2, y))
-        y += page.height
+        y += page.height + gap
     return whole
 
 
@@ -146,7 +211,7 @@ def typeface(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 def fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> ImageFont.FreeTypeFont:
     """The font, smaller where the text would not fit."""
-    length = font.getlength(text)
+    length = max(font.getlength(line) for line in text.split("\n"))
     return font if length <= width else typeface(max(9, int(font.size * width / length)))
 
 
@@ -162,9 +227,10 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
 
 
 def sideways(text: str, font: ImageFont.FreeTypeFont, length: int, width: int) -> Image.Image:
-    """Text turned to be read from below, centred on a strip."""
+    """Text, of one line or several, turned to be read from below, centred on a strip."""
     strip = Image.new("RGB", (length, width), PAPER)
-    ImageDraw.Draw(strip).text((length / 2, width / 2), text, INK, font, anchor="mm")
+    middle = (length / 2, width / 2)
+    ImageDraw.Draw(strip).multiline_text(middle, text, INK, font, anchor="mm", align="center", spacing=0)
     return strip.rotate(90, expand=True)
 
 

@@ -1,34 +1,30 @@
-"""The measuring core: one image measured once, one metric at a time, a reason wherever a value is missing."""
+"""The measuring core: samples in, a value of every metric or the reason why there is none out, in batches."""
 
-import hashlib
+import functools
 import math
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, TypeVar
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics import formulas, pixels, weights
+from evaluation.metrics import formulas, pixels
+from evaluation.metrics.backends import READERS, Array, Reading, Remembering, Tools
 from evaluation.metrics.catalogue import METRICS, Metric
-from evaluation.metrics.faces import Face, FaceReader
-from evaluation.metrics.geometry import aligned_pupils, aligned_shapes
+from evaluation.metrics.choice import ALEXNET, Choice, path_of
+from evaluation.pictures import Picture
 
-# PyTorch is loaded only where LPIPS or FID can be measured: it costs each scoring job a second and half a gigabyte.
+# PyTorch is loaded only where a network of it measures: it costs each scoring job a second and half a gigabyte.
 if TYPE_CHECKING:
-    from evaluation.metrics.perceptual import Inception, Lpips
+    from evaluation.metrics.perceptual import Lpips
 
-Picture = NDArray[np.uint8]
-T = TypeVar("T")
-KEPT = 2048  # faces and feature vectors remembered at once
-NOT_HERE = {
-    "facenet-vggface2": "the standard backend facenet-pytorch (VGGFace2) is not part of this environment",
-    "py-feat": "the standard backend py-feat is not part of this environment",
-    "deep3dfacerecon-bfm09": "the standard backend Deep3DFaceRecon needs the licence-gated BFM09, which is not here",
-    "gazetracking": "the standard backend GazeTracking is not part of this environment",
-}
+BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -36,9 +32,9 @@ class Sample:
     """One generated image and what it is compared with; ``degrees`` is the requested head pose where there is one."""
 
     generated: Picture
-    target: Picture | None
-    source: Picture | None
-    degrees: NDArray[np.float64] | None = None
+    target: Picture | None = None
+    source: Picture | None = None
+    degrees: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -54,118 +50,16 @@ class Value:
         return not self.reason
 
 
-def missing(reason: str) -> Value:
-    """No value, for ``reason``."""
-    return Value(math.nan, reason)
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of one sample.
 
+    ``values`` by metric's key; ``features`` of the generated image by the key of the metrics that compare sets, None
+    where it has none. Metrics whose backend is not at hand are in neither.
+    """
 
-class Memory(Generic[T]):
-    """The results of the last :data:`KEPT` different pictures."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, T] = OrderedDict()
-
-    def get(self, key: bytes, compute: Callable[[], T]) -> T:
-        """The result under ``key``, computed when it is not remembered."""
-        if key not in self._kept:
-            self._kept[key] = compute()
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-
-class Measurer:
-    """Measures samples with one family of backends. Faces and features are kept by the bytes of their picture,
-    so a source, a driver frame or an unchanged copy is measured once however often it returns."""
-
-    def __init__(self, backend: str = "auto") -> None:
-        self._backend = backend
-        self._faces: Memory[Face | None] = Memory()
-        self._features: Memory[NDArray[np.float64]] = Memory()
-        self._reader = FaceReader()
-
-    def backend(self, metric: Metric) -> tuple[str, str]:
-        """The backend that measures ``metric`` and, where none can, the reason (else empty)."""
-        families = {"embedded": (metric.embedded,), "standard": (metric.standard,)}
-        choices = [name for name in families.get(self._backend, (metric.standard, metric.embedded)) if name]
-        if not choices:
-            return "", f"{metric.name} has no {self._backend} backend"
-        reasons = []
-        for name in choices:
-            reason = self._unavailable(name)
-            if reason is None:
-                return name, ""
-            reasons.append(reason)
-        return choices[0], reasons[0]
-
-    @staticmethod
-    def _unavailable(backend: str) -> str | None:
-        if backend == "lpips-alex":
-            return weights.missing(weights.ALEXNET)
-        if backend == "pytorch-fid":
-            return weights.missing(weights.INCEPTION)
-        return NOT_HERE.get(backend)
-
-    def face(self, picture: Picture) -> Face | None:
-        """The face of a picture, measured once."""
-        return self._faces.get(_digest(picture), lambda: self._reader.read(picture))
-
-    def image(self, metric: Metric, sample: Sample) -> Value:
-        """One image's value of a metric that is a mean over images."""
-        if unavailable := self.backend(metric)[1]:
-            return missing(unavailable)
-        try:
-            return self._value(metric, sample)
-        except ValueError as error:
-            return missing(str(error))
-
-    def _value(self, metric: Metric, sample: Sample) -> Value:
-        if metric.reference == "pose" and sample.degrees is not None:
-            return self._of_pose(sample.generated, sample.degrees)
-        role = "source" if metric.reference == "source" else "target"
-        other = sample.source if role == "source" else sample.target
-        if other is None:
-            return missing(f"{metric.name} compares with the {role}, which was not given")
-        if metric.key in _PIXELS:
-            value = _PIXELS[metric.key](sample.generated, other)
-            return Value(value) if math.isfinite(value) else missing("identical to the target: the value is infinite")
-        if metric.key == "lpips":
-            return Value(self._lpips.distance(sample.generated, other))
-        return self._of_faces(metric, other, sample.generated, role)
-
-    def _of_pose(self, picture: Picture, requested: NDArray[np.float64]) -> Value:
-        generated = self.face(picture)
-        if generated is None:
-            return missing("no face found in the generated image")
-        return Value(formulas.pose_rmse(requested[None], generated.degrees[None]))
-
-    def _of_faces(self, metric: Metric, reference: Picture, picture: Picture, role: str) -> Value:
-        generated, other = self.face(picture), self.face(reference)
-        if generated is None:
-            return missing("no face found in the generated image")
-        if other is None:
-            return missing(f"no face found in the {'source' if role == 'source' else 'driver'} image")
-        return Value(_FACES[metric.key](other, generated))
-
-    def feature(self, metric: Metric, picture: Picture) -> NDArray[np.float64] | None:
-        """The feature vector of a set-level metric (FID, FFD), or None where it needs a face and there is none."""
-        if metric.key == "ffd":
-            face = self.face(picture)
-            return None if face is None else face.identity
-        return self._features.get(_digest(picture), lambda: self._inception.features([picture])[0])
-
-    @cached_property
-    def _lpips(self) -> "Lpips":
-        from evaluation.metrics import perceptual
-
-        return perceptual.Lpips(weights.registry()[weights.ALEXNET].path)
-
-    @cached_property
-    def _inception(self) -> "Inception":
-        from evaluation.metrics import perceptual
-
-        return perceptual.Inception(weights.registry()[weights.INCEPTION].path)
+    values: dict[str, Value] = field(default_factory=dict)
+    features: dict[str, NDArray[np.float64] | None] = field(default_factory=dict)
 
 
 def is_set_metric(metric: Metric) -> bool:
@@ -173,35 +67,161 @@ def is_set_metric(metric: Metric) -> bool:
     return metric.reference == "real"
 
 
-def _digest(picture: Picture) -> bytes:
-    return hashlib.blake2b(
-        np.ascontiguousarray(picture).tobytes() + str(picture.shape).encode(), digest_size=16
-    ).digest()
+def missing(reason: str) -> Value:
+    """No value, for ``reason``."""
+    return Value(math.nan, reason)
 
 
-def _eye_error(driver: Face, generated: Face) -> float:
-    a, _ = aligned_pupils(driver.landmarks)
-    b, _ = aligned_pupils(generated.landmarks)
-    return formulas.eye_tracking_error(a[None], b[None])
+def measured(
+    choice: Choice, metrics: Sequence[Metric], samples: Iterable[Sample], threads: int = 1
+) -> Iterator[Measurement]:
+    """The measurements of ``samples``, in their order, in batches shared among ``threads`` processes.
+
+    No more samples are taken than are being measured, so that memory does not grow with their number.
+    """
+    stream = iter(samples)
+    batches = iter(lambda: list(islice(stream, BATCH)), [])
+    keys = tuple(metric.key for metric in metrics)
+    first = list(islice(batches, 2))
+    if threads == 1 or len(first) < 2:
+        for batch in chain(first, batches):
+            yield from _measure(choice, keys, batch)
+        return
+    # Spawned, not forked: the detectors' own threads do not survive a fork.
+    with ProcessPoolExecutor(threads, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting: deque[Future[list[Measurement]]] = deque()
+        for batch in chain(first, batches):
+            waiting.append(pool.submit(_measure, choice, keys, batch))
+            if len(waiting) > 2 * threads:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
 
 
-def _eye_error_in_widths(driver: Face, generated: Face) -> float:
-    return _eye_error(driver, generated) / aligned_pupils(driver.landmarks)[1]
+def _measure(choice: Choice, keys: tuple[str, ...], samples: list[Sample]) -> list[Measurement]:
+    return _measurer(choice).batch([METRICS[key] for key in keys], samples)
 
 
-def _vertices(source: Face, generated: Face) -> float:
-    a, b = aligned_shapes(source.landmarks, generated.landmarks)
-    return formulas.vertex_distance(a[None], b[None])
+@functools.lru_cache(maxsize=1)
+def _measurer(choice: Choice) -> "Measurer":
+    """Each process builds its detectors once."""
+    return Measurer(choice)
 
 
-_PIXELS: dict[str, Callable[..., float]] = {"l1": pixels.l1, "ssim": pixels.ssim, "psnr": pixels.psnr}
-_FACES: dict[str, Callable[[Face, Face], float]] = {
-    "csim": lambda a, b: formulas.cosine_identity(a.identity[None], b.identity[None]),
-    "csim_l2": lambda a, b: float(np.linalg.norm(a.identity - b.identity)),
-    "aucon": lambda a, b: formulas.action_unit_consistency(a.units[None], b.units[None]),
-    "prmse": lambda a, b: formulas.pose_rmse(a.degrees[None], b.degrees[None]),
-    "avd": _vertices,
+class Measurer:
+    """Measures batches of samples with the chosen backends. Readings are remembered by the bytes of their picture, so
+    a source, a driver's frame or an unchanged copy is read once while it keeps returning."""
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+        self._tools = Tools()
+        self._readers: dict[str, Remembering[Reading]] = {}
+
+    def batch(self, metrics: Sequence[Metric], samples: Sequence[Sample]) -> list[Measurement]:
+        """The measurements of ``samples``, in their order."""
+        results = [Measurement() for _ in samples]
+        for metric in metrics:
+            backend, unavailable = self._choice.backend(metric)
+            if unavailable:
+                continue
+            if is_set_metric(metric):
+                readings = self._read(backend, [sample.generated for sample in samples])
+                for result, reading in zip(results, readings, strict=True):
+                    result.features[metric.key] = reading if isinstance(reading, np.ndarray) else None
+                continue
+            for result, value in zip(results, self._values(metric, backend, samples), strict=True):
+                result.values[metric.key] = value
+        return results
+
+    def _values(self, metric: Metric, backend: str, samples: Sequence[Sample]) -> list[Value]:
+        """One metric of every sample; where what it is compared with is not given, that is the reason."""
+        role = "source" if metric.reference == "source" else "target"
+        posed = metric.reference == "pose"
+        others = [sample.source if role == "source" else sample.target for sample in samples]
+        ready = [
+            i
+            for i, (sample, other) in enumerate(zip(samples, others, strict=True))
+            if other is not None or (posed and sample.degrees is not None)
+        ]
+        values = [missing(f"{metric.name} compares with the {role}, which was not given") for _ in samples]
+        chosen = [samples[i] for i in ready]
+        pairs = [other for i in ready if (other := others[i]) is not None]
+        if metric.key in _PIXELS or metric.key == "lpips":
+            found = self._of_pixels(metric, chosen, pairs)
+        else:
+            found = self._of_readings(metric, backend, chosen, role)
+        for i, value in zip(ready, found, strict=True):
+            values[i] = value
+        return values
+
+    def _of_pixels(self, metric: Metric, samples: Sequence[Sample], others: Sequence[Picture]) -> list[Value]:
+        made = [sample.generated for sample in samples]
+        if metric.key == "lpips":
+            return [Value(value) for value in self._lpips(made, others)] if made else []
+        values = []
+        for a, b in zip(made, others, strict=True):
+            try:
+                value = _PIXELS[metric.key](a, b)
+            except ValueError as error:
+                values.append(missing(str(error)))
+                continue
+            identical = "identical to the target: the value is infinite"
+            values.append(Value(value) if math.isfinite(value) else missing(identical))
+        return values
+
+    def _of_readings(self, metric: Metric, backend: str, samples: Sequence[Sample], role: str) -> list[Value]:
+        requested = [sample.degrees if metric.reference == "pose" else None for sample in samples]
+        wanted = [
+            other
+            for sample, degrees in zip(samples, requested, strict=True)
+            if degrees is None and (other := sample.source if role == "source" else sample.target) is not None
+        ]
+        # One call for all: readers work in batches.
+        readings = self._read(backend, [*(sample.generated for sample in samples), *wanted])
+        made, rest = readings[: len(samples)], iter(readings[len(samples) :])
+        references = [next(rest) if degrees is None else degrees for degrees in requested]
+        return [
+            _compared(metric, backend, reference, reading, "source" if role == "source" else "driver")
+            for reference, reading in zip(references, made, strict=True)
+        ]
+
+    def _read(self, backend: str, pictures: Sequence[Picture]) -> list[Reading]:
+        if backend not in self._readers:
+            self._readers[backend] = Remembering(READERS[backend].read(self._tools))
+        return self._readers[backend](pictures)
+
+    @cached_property
+    def _lpips(self) -> "Lpips":
+        from evaluation.metrics.perceptual import Lpips
+
+        return Lpips(path_of(ALEXNET), self._tools.device)
+
+
+def _compared(metric: Metric, backend: str, reference: Reading, generated: Reading, role: str) -> Value:
+    for reading, whose in ((generated, "generated"), (reference, role)):
+        if not isinstance(reading, np.ndarray):
+            return missing(f"{reading or 'no face found'} in the {whose} image")
+    assert isinstance(reference, np.ndarray) and isinstance(generated, np.ndarray)
+    align = READERS[backend].align
+    a, b = align(reference, generated) if align else (reference, generated)
+    try:
+        return Value(_READINGS[metric.key](a, b))
+    except ValueError as error:
+        return missing(str(error))
+
+
+def _eye_error(driver: Array, generated: Array) -> float:
+    return formulas.eye_tracking_error(driver[None, :, :2], generated[None, :, :2])
+
+
+_PIXELS: dict[str, Callable[[Picture, Picture], float]] = {"l1": pixels.l1, "ssim": pixels.ssim, "psnr": pixels.psnr}
+_READINGS: dict[str, Callable[[Array, Array], float]] = {
+    "csim": lambda a, b: formulas.cosine_identity(a[None], b[None]),
+    "csim_l2": lambda a, b: float(np.linalg.norm(a - b)),
+    "aucon": lambda a, b: formulas.action_unit_consistency(a[None], b[None]),
+    "prmse": lambda a, b: formulas.pose_rmse(a[None], b[None]),
+    "avd": lambda a, b: formulas.vertex_distance(a[None], b[None]),
     "et": _eye_error,
-    "et_width": _eye_error_in_widths,
+    "et_width": lambda a, b: _eye_error(a, b) / float(a[:, 2].mean()),
 }
-assert set(_PIXELS) | set(_FACES) | {"lpips", "fid", "ffd"} == set(METRICS)
+assert set(_PIXELS) | set(_READINGS) | {"lpips", "fid", "ffd"} == set(METRICS)

@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from evaluation.metrics import weights
 from evaluation.metrics.faces import DLIB_MODEL, dlib_weights
+from preprocessing import weights
 from preprocessing.cli import InputError, add_common, read_mapping, run_command
 from preprocessing.files import sha256, write_json
 

@@ -5,22 +5,23 @@ no value; and every image's own values. docs/metrics.md defines the metrics.
 """
 
 import argparse
-import math
+import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluation.folders import matched
-from evaluation.measure import Measurer, Sample, Value, is_set_metric
+from evaluation.measure import Measurement, Sample, is_set_metric, measured
 from evaluation.metrics.catalogue import CONTRACT, METRICS, Metric
+from evaluation.metrics.choice import Choice
 from evaluation.metrics.formulas import frechet_distance
 from evaluation.settings import EvaluationSettings
 from evaluation.statistics import BLOCK_FRAMES, Interval, mean_interval, set_interval
-from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
+from preprocessing.cli import InputError, add_common, load_settings, positive, progress, run_command
 from preprocessing.files import write_json
 
 SMALL_SET = 2048
@@ -28,45 +29,47 @@ SMALL_SET = 2048
 
 @dataclass
 class Results:
-    """What was measured, image by image."""
+    """What was measured, image by image: names, clips and blocks (25 frames of a clip) of the generated images."""
 
     names: list[str] = field(default_factory=list)
     clips: list[str] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
-    values: dict[str, list[Value]] = field(default_factory=dict)
-    features: dict[str, list[tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]]] = field(
-        default_factory=dict
-    )
+    measurements: list[Measurement] = field(default_factory=list)
+    real: list[Measurement] = field(default_factory=list)
 
 
-def measure(generated: Path, target: Path, source: Path | None, metrics: list[Metric], measurer: Measurer) -> Results:
+def measure(
+    generated: Path, target: Path, source: Path | None, metrics: list[Metric], choice: Choice, threads: int
+) -> Results:
     """Measure every frame with every metric whose backend is at hand."""
-    results = Results(values={m.key: [] for m in metrics}, features={m.key: [] for m in metrics if is_set_metric(m)})
+    results = Results()
     others = [target] + ([source] if source is not None else [])
-    for clip, name, number, pictures in progress(matched(generated, others), "score"):
-        results.names.append(name)
-        results.clips.append(clip)
-        results.blocks.append(f"{clip}#{number // BLOCK_FRAMES}")
-        sample = Sample(pictures[0], pictures[1], pictures[2] if source is not None else None)
-        for metric in metrics:
-            if not is_set_metric(metric):
-                results.values[metric.key].append(measurer.image(metric, sample))
-            elif not measurer.backend(metric)[1]:
-                pair = (measurer.feature(metric, pictures[1]), measurer.feature(metric, pictures[0]))
-                results.features[metric.key].append(pair)
+
+    def samples() -> Iterator[Sample]:
+        for clip, name, number, pictures in matched(generated, others):
+            results.names.append(name)
+            results.clips.append(clip)
+            results.blocks.append(f"{clip}#{number // BLOCK_FRAMES}")
+            yield Sample(pictures[0], pictures[1], pictures[2] if source is not None else None)
+
+    results.measurements.extend(progress(measured(choice, metrics, samples(), threads), "score"))
+    sets = [metric for metric in metrics if is_set_metric(metric) and not choice.backend(metric)[1]]
+    if sets:
+        real = (Sample(picture) for _, _, _, (picture,) in matched(target, []))
+        results.real.extend(progress(measured(choice, sets, real, threads), "real images"))
     return results
 
 
-def summary(metric: Metric, results: Results, measurer: Measurer, samples: int) -> dict[str, Any]:
+def summary(metric: Metric, results: Results, choice: Choice, samples: int) -> dict[str, Any]:
     """One metric's entry of the JSON."""
-    backend, unavailable = measurer.backend(metric)
+    backend, unavailable = choice.backend(metric)
     entry: dict[str, Any] = {"value": None, "ci95": [None, None], "n_used": 0, "n_attempted": len(results.names)}
     entry |= {"backend": backend, "reason": unavailable}
     if unavailable:
         return entry
     if is_set_metric(metric):
         return entry | _set_summary(metric, results)
-    values = results.values[metric.key]
+    values = [measurement.values[metric.key] for measurement in results.measurements]
     used = [index for index, value in enumerate(values) if value.used]
     lost = Counter(value.reason for value in values if not value.used)
     notes = [f"{number} left out: {reason}" for reason, number in sorted(lost.items())]
@@ -86,15 +89,15 @@ def summary(metric: Metric, results: Results, measurer: Measurer, samples: int) 
 
 
 def _set_summary(metric: Metric, results: Results) -> dict[str, Any]:
-    pairs = results.features[metric.key]
-    real = [target for target, _ in pairs if target is not None]
-    kept = [index for index, (_, made) in enumerate(pairs) if made is not None]
+    made = [measurement.features[metric.key] for measurement in results.measurements]
+    real = [feature for other in results.real if (feature := other.features[metric.key]) is not None]
+    kept = [index for index, feature in enumerate(made) if feature is not None]
     if len(real) < 2 or len(kept) < 2:
         return {"reason": f"needs two images on each side: {len(real)} real, {len(kept)} generated"}
     interval = set_interval(
         frechet_distance,
         np.stack(real),
-        np.stack([made for _, made in pairs if made is not None]),
+        np.stack([feature for feature in made if feature is not None]),
         [results.clips[i] for i in kept],
         [results.blocks[i] for i in kept],
     )
@@ -106,14 +109,16 @@ def _numbers(interval: Interval) -> dict[str, Any]:
     return {"value": interval.value, "ci95": [interval.low, interval.high]}
 
 
-def report(metrics: list[Metric], results: Results, measurer: Measurer, samples: int) -> dict[str, Any]:
+def report(metrics: list[Metric], results: Results, choice: Choice, samples: int) -> dict[str, Any]:
     """The whole JSON document."""
     per_image: dict[str, dict[str, float | None]] = {name: {} for name in results.names}
     for metric in metrics:
-        for name, value in zip(results.names, results.values[metric.key], strict=False):
-            per_image[name][metric.key] = None if math.isnan(value.value) else value.value
+        for name, measurement in zip(results.names, results.measurements, strict=True):
+            value = measurement.values.get(metric.key)
+            if not is_set_metric(metric):
+                per_image[name][metric.key] = value.value if value is not None and value.used else None
     return {
-        "metrics": {metric.key: summary(metric, results, measurer, samples) for metric in metrics},
+        "metrics": {metric.key: summary(metric, results, choice, samples) for metric in metrics},
         "per_image": per_image,
     }
 
@@ -131,6 +136,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--backend", choices=("embedded", "standard", "auto"), help="detectors (default: the settings')"
     )
+    parser.add_argument(
+        "--threads",
+        type=positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that measure (default: all cores)",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="JSON", help="scores to write")
     add_common(parser)
     run_command(_run, parser, argv)
@@ -139,11 +151,11 @@ def main(argv: list[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation")
     metrics = [METRICS[key] for key in dict.fromkeys(arguments.metrics)]
-    measurer = Measurer(arguments.backend or settings.backend)
-    results = measure(arguments.generated, arguments.target, arguments.source, metrics, measurer)
+    choice = settings.choice(arguments.backend)
+    results = measure(arguments.generated, arguments.target, arguments.source, metrics, choice, arguments.threads)
     if not results.names:
         raise InputError(f"{arguments.generated} holds no frames.")
-    write_json(arguments.output, report(metrics, results, measurer, settings.bootstrap_samples))
+    write_json(arguments.output, report(metrics, results, choice, settings.bootstrap_samples))
 
 
 if __name__ == "__main__":

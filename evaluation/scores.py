@@ -6,6 +6,7 @@ Set-level metrics (FID, FFD) and metrics without weights have one row per motion
 import argparse
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.measure import Measurer, Sample, is_set_metric
+from evaluation.measure import Measurement, Sample, is_set_metric, measured
 from evaluation.metrics.catalogue import METRICS, PROTOCOLS, Metric
+from evaluation.metrics.choice import Choice
 from evaluation.metrics.formulas import frechet_distance
 from evaluation.metrics.geometry import camera_degrees
 from evaluation.outputs import EMPTY_SCORE, Inputs, Reenactments, read_pairs
 from evaluation.settings import EvaluationSettings
 from evaluation.statistics import set_interval
-from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
+from preprocessing.cli import InputError, add_common, load_settings, positive, progress, run_command
 from preprocessing.files import atomic
 
 FFD_LEAST = 129  # more images than dlib has features
@@ -44,6 +46,15 @@ COLUMNS = {
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Made:
+    """One generated image: its row of the pair list, its kind of motion, its member of the tar."""
+
+    pair: Row
+    motion: str
+    member: str
+
+
 def requested_degrees(yaw: float, pitch: float) -> NDArray[np.float64]:
     """Pitch, yaw and roll [3] in degrees of the multi-view protocol's camera at these offsets (radians)."""
     import torch
@@ -54,22 +65,26 @@ def requested_degrees(yaw: float, pitch: float) -> NDArray[np.float64]:
     return camera_degrees(camera[0].numpy())
 
 
-def score(pairs: pd.DataFrame, outputs: Reenactments, shards: Any, protocol: str, measurer: Measurer) -> pd.DataFrame:
+def score(
+    pairs: pd.DataFrame, outputs: Reenactments, shards: Any, protocol: str, choice: Choice, threads: int = 1
+) -> pd.DataFrame:
     """Rows of :data:`COLUMNS` for every pair, motion and metric of ``protocol`` (self, cross or multiview)."""
     if outputs.index.empty:
         return _frame([])
     by_pair = {int(row["pair"]): row for row in pairs.to_dict("records")}
-    if strangers := sorted(set(outputs.index["pair"].astype(int)) - set(by_pair)):
+    index = outputs.index.sort_values(["pair", "motion"])
+    work = [(by_pair.get(int(row.pair)), str(row.motion), str(row.member)) for row in index.itertuples()]
+    if strangers := [row.pair for row, (pair, _, _) in zip(index.itertuples(), work, strict=True) if pair is None]:
         raise InputError(f"The reenactments hold pair {strangers[0]}, which the pair list lacks.")
-    side = outputs.picture(outputs.index["member"].iloc[0]).shape[0]
-    inputs = Inputs(shards, side)
-    rows: list[Row] = []
-    for motion in outputs.motions:
-        members = outputs.members(motion)
-        work = [(by_pair[pair], members[pair]) for pair in sorted(members)]
-        rows += _images(work, outputs, inputs, protocol, motion, measurer)
-        rows += _sets(work, outputs, inputs, protocol, motion, measurer)
-    return _frame(rows)
+    made = [Made(pair, motion, member) for pair, motion, member in work if pair is not None]
+    inputs = Inputs(shards, outputs.picture(made[0].member).shape[0])
+    metrics = [METRICS[key] for key in PROTOCOLS[protocol]]
+    # A driver's frame is read once for all motions: they follow each other.
+    samples = (_sample(item, outputs, inputs, protocol) for item in made)
+    results = list(progress(measured(choice, metrics, samples, threads), f"score {protocol}", len(made)))
+    rows = _images(made, results, [m for m in metrics if not is_set_metric(m)], choice)
+    sets = _sets(made, results, inputs, [m for m in metrics if is_set_metric(m)], choice, threads)
+    return _frame(sorted([*rows, *sets], key=lambda row: row["motion"]))
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:
@@ -80,82 +95,80 @@ def _row(metric: Metric, backend: str, motion: str, **values: Any) -> Row:
     return {**EMPTY_SCORE, "motion": motion, "metric": metric.name, "backend": backend, **values}
 
 
-def _images(
-    work: list[tuple[Row, str]], outputs: Reenactments, inputs: Inputs, protocol: str, motion: str, measurer: Measurer
-) -> Iterator[Row]:
-    metrics = [METRICS[key] for key in PROTOCOLS[protocol] if not is_set_metric(METRICS[key])]
-    backends = {metric.key: measurer.backend(metric) for metric in metrics}
-    for metric in metrics:
-        if reason := backends[metric.key][1]:
-            yield _row(metric, backends[metric.key][0], motion, reason=reason, n_attempted=len(work))
-    for pair, member in progress(work, f"score {protocol} {motion}"):
-        sample = _sample(pair, outputs.picture(member), inputs, protocol)
-        for metric in metrics:
-            backend, reason = backends[metric.key]
-            if reason:
-                continue
-            value = measurer.image(metric, sample)
-            yield _row(
-                metric,
-                backend,
-                motion,
-                pair=int(pair["pair"]),
-                value=value.value,
-                used=value.used,
-                reason=value.reason,
-                block=pair["block"],
-                source_clip=pair["source_clip"],
-                driver_clip=pair["driver_clip"],
-                unseen=pair["unseen"],
-                n_used=int(value.used),
-                n_attempted=1,
-            )
-
-
-def _sample(pair: Row, generated: NDArray[np.uint8], inputs: Inputs, protocol: str) -> Sample:
+def _sample(item: Made, outputs: Reenactments, inputs: Inputs, protocol: str) -> Sample:
+    pair = item.pair
     degrees = requested_degrees(float(pair["yaw"]), float(pair["pitch"])) if protocol == "multiview" else None
     return Sample(
-        generated,
+        outputs.picture(item.member),
         inputs.picture(pair["driver_key"], int(pair["driver_frame"])),
         inputs.picture(pair["source_key"], int(pair["source_frame"])),
         degrees,
     )
 
 
-def _sets(
-    work: list[tuple[Row, str]], outputs: Reenactments, inputs: Inputs, protocol: str, motion: str, measurer: Measurer
-) -> Iterator[Row]:
-    for metric in (METRICS[key] for key in PROTOCOLS[protocol] if is_set_metric(METRICS[key])):
-        backend, reason = measurer.backend(metric)
-        for unseen in (False, True):
-            part = [(pair, member) for pair, member in work if bool(pair["unseen"]) == unseen]
-            if not part:
-                continue
+def _images(made: list[Made], results: list[Measurement], metrics: list[Metric], choice: Choice) -> Iterator[Row]:
+    backends = {metric.key: choice.backend(metric) for metric in metrics}
+    for motion in sorted({item.motion for item in made}):
+        attempted = sum(item.motion == motion for item in made)
+        for metric in metrics:
+            backend, reason = backends[metric.key]
             if reason:
-                yield _row(metric, backend, motion, reason=reason, unseen=unseen, n_attempted=len(part))
-            else:
-                yield _set_row(metric, backend, motion, unseen, part, outputs, inputs, measurer)
+                yield _row(metric, backend, motion, reason=reason, n_attempted=attempted)
+    for item, result in zip(made, results, strict=True):
+        for metric in metrics:
+            backend, reason = backends[metric.key]
+            if reason:
+                continue
+            value = result.values[metric.key]
+            yield _row(
+                metric,
+                backend,
+                item.motion,
+                pair=int(item.pair["pair"]),
+                value=value.value,
+                used=value.used,
+                reason=value.reason,
+                block=item.pair["block"],
+                source_clip=item.pair["source_clip"],
+                driver_clip=item.pair["driver_clip"],
+                unseen=item.pair["unseen"],
+                n_used=int(value.used),
+                n_attempted=1,
+            )
 
 
-def _set_row(
-    metric: Metric,
-    backend: str,
-    motion: str,
-    unseen: bool,
-    part: list[tuple[Row, str]],
-    outputs: Reenactments,
-    inputs: Inputs,
-    measurer: Measurer,
-) -> Row:
-    """One set-level row: generated frames against as many held-out frames of the same dataset."""
-    real = [measurer.feature(metric, inputs.picture(*at)) for at in inputs.held_out(max(len(part), FFD_LEAST))]
-    made = [(measurer.feature(metric, outputs.picture(member)), pair) for pair, member in part]
-    known = [feature for feature in real if feature is not None]
-    kept = [(feature, pair) for feature, pair in made if feature is not None]
-    row = _row(metric, backend, motion, unseen=unseen, n_used=len(kept), n_attempted=len(part))
+def _sets(
+    made: list[Made], results: list[Measurement], inputs: Inputs, metrics: list[Metric], choice: Choice, threads: int
+) -> Iterator[Row]:
+    """One row for each motion, kind of clip and metric of sets, also where its backend is not at hand."""
+    groups: dict[tuple[str, bool], list[tuple[Row, Measurement]]] = {}
+    for item, result in zip(made, results, strict=True):
+        groups.setdefault((item.motion, bool(item.pair["unseen"])), []).append((item.pair, result))
+    at_hand = [metric for metric in metrics if not choice.backend(metric)[1]]
+    wanted = {max(len(group), FFD_LEAST) for group in groups.values()} if at_hand else set()
+    real = {number: _real(inputs, number, at_hand, choice, threads) for number in wanted}
+    for (motion, unseen), group in sorted(groups.items()):
+        for metric in metrics:
+            backend, reason = choice.backend(metric)
+            row = _row(metric, backend, motion, unseen=unseen, reason=reason, n_attempted=len(group))
+            others = real.get(max(len(group), FFD_LEAST), [])
+            yield row if reason else row | _distance(metric, others, group)
+
+
+def _real(inputs: Inputs, number: int, metrics: list[Metric], choice: Choice, threads: int) -> list[Measurement]:
+    """The features of about ``number`` held-out frames of the same dataset."""
+    samples = (Sample(inputs.picture(*at)) for at in inputs.held_out(number))
+    return list(progress(measured(choice, metrics, samples, threads), "real images"))
+
+
+def _distance(metric: Metric, real: list[Measurement], group: list[tuple[Row, Measurement]]) -> Row:
+    """Distance of the generated frames' features from the real frames'."""
+    known = [feature for other in real if (feature := other.features[metric.key]) is not None]
+    kept = [(feature, pair) for pair, result in group if (feature := result.features[metric.key]) is not None]
     least = FFD_LEAST if metric.key == "ffd" else 2
+    counts: Row = {"n_used": len(kept)}
     if min(len(known), len(kept)) < least:
-        return {**row, "reason": f"needs {least} images on each side: {len(known)} real, {len(kept)} generated"}
+        return counts | {"reason": f"needs {least} images on each side: {len(known)} real, {len(kept)} generated"}
     interval = set_interval(
         frechet_distance,
         np.stack(known),
@@ -165,7 +178,7 @@ def _set_row(
     )
     low = math.nan if interval.low is None else interval.low
     high = math.nan if interval.high is None else interval.high
-    return {**row, "value": interval.value, "used": True, "ci_low": low, "ci_high": high}
+    return counts | {"value": interval.value, "used": True, "ci_low": low, "ci_high": high}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -180,6 +193,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--protocol", choices=sorted(PROTOCOLS), help="default: the pair list's name")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="scores to write")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="processes that measure")
     add_common(parser)
     run_command(_run, parser, argv)
 
@@ -193,7 +207,8 @@ def _run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--pairs {arguments.pairs} is not named self, cross or multiview; say which with --protocol.")
     pairs = read_pairs(arguments.pairs)
     with Reenactments(arguments.reenactments) as outputs:
-        table = score(pairs, outputs, ShardReader(arguments.shards), protocol, Measurer(settings.backend))
+        shards = ShardReader(arguments.shards)
+        table = score(pairs, outputs, shards, protocol, settings.choice(), arguments.threads)
     with atomic(arguments.output) as temporary:
         table.to_parquet(temporary, index=False)
 

@@ -2,8 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from evaluation.metrics.catalogue import METRICS
+from evaluation.metrics.choice import Choice
 from preprocessing.cli import Block
 
 COPY, COPY_NAME = "copy", "copy of the source"
@@ -51,9 +53,26 @@ class EvaluationSettings(Block):
         default="auto",
         description="detectors: those inside the wheels, the paper's, or the paper's where their weights are at hand",
     )
+    backends: dict[str, str] = Field(
+        default={}, description="metric → the backend that measures it, where the family's is not wanted"
+    )
     fit_steps: int = Field(
         default=500, ge=0, description="recipe's ablation: steps of fitting a stranger to the photo; 0: not examined"
     )
     bootstrap_samples: int = Field(default=2000, ge=100, le=100_000, description="resamples behind each 95 % interval")
     figures: FigureSettings = FigureSettings()
     report: ReportSettings = ReportSettings()
+
+    @field_validator("backends")
+    @classmethod
+    def _can_measure(cls, named: dict[str, str]) -> dict[str, str]:
+        for key, backend in named.items():
+            if key not in METRICS:
+                raise ValueError(f"'{key}' is not a metric ({', '.join(METRICS)})")
+            if backend not in METRICS[key].backends:
+                raise ValueError(f"{key} is measured by {' or '.join(METRICS[key].backends)}, not by '{backend}'")
+        return named
+
+    def choice(self, family: str | None = None) -> Choice:
+        """Which backends measure; ``family`` overrides the settings'."""
+        return Choice(family or self.backend, tuple(sorted(self.backends.items())))

@@ -9,6 +9,8 @@ from preprocessing.cli import Block, InputError
 
 FUSION_HEADS = 4
 """Attention heads of ``motion_fusion: transformer``."""
+VGG19 = "vgg19-dcbb9e9d.pth"
+"""The registered weights of the recipe ``released``'s perceptual loss."""
 
 
 class EncoderSettings(Block):
@@ -157,8 +159,8 @@ class ReleasedLosses(Block):
     image: float = Field(10.0, ge=0, description="L1 of the output")
     raw: float = Field(10.0, ge=0, description="L1 of the rendering before super-resolution")
     mask: float = Field(2000.0, ge=0, description="L1 inside the eye + mouth mask, averaged over the whole image")
-    perceptual: float = Field(0.02, ge=0, description="VGG-19 features; needs vgg19")
-    vgg19: Path | None = Field(None, description="torchvision's VGG-19 weights (vgg19-dcbb9e9d.pth)")
+    perceptual: float = Field(0.02, ge=0, description="VGG-19 features")
+    vgg19: Path | None = Field(None, description="weights of a VGG-19; null: torchvision's, of the registry")
     density: float = Field(0.25, ge=0, description="smoothness of the density")
     identity: float = Field(50.0, ge=0, description="self pairs: identity codes of source and driver alike")
     identity_cross: float = Field(10.0, ge=0, description="cross pairs: identity code of the output like the source's")
@@ -290,5 +292,3 @@ def check_together(model: ModelSettings, training: TrainingSettings) -> None:
             "training: 'released' needs whole images (rays: null), superresolution, and a model whose encoder gives"
             " both codes (motion_encoder: null, relative_codes: false)."
         )
-    if losses.perceptual and losses.vgg19 is None:
-        raise InputError("training: released.perceptual needs the weights of a VGG-19: set vgg19, or perceptual to 0.")

@@ -131,7 +131,7 @@ class SelfieSegmentation:
 
 _MISSING = {
     "sfd": "face-alignment's SFD weights (s3fd-619a316812.pth)",
-    "fan": "face-alignment's 2D-FAN-4 weights (2DFAN4-cd938726ad.zip)",
+    "fan": "face-alignment's 2D-FAN-4 weights (2DFAN4-11f355bf06.pth.tar)",
     "deep3dfacerecon": "Deep3DFaceRecon's weights (epoch_20.pth) and the licence-gated Basel Face Model 2009",
     "bisenet": "face-parsing.PyTorch's BiSeNet weights (79999_iter.pth)",
 }

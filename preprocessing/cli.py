@@ -99,6 +99,14 @@ def add_common(parser: argparse.ArgumentParser, *, settings: bool = True) -> Non
     parser.add_argument("--log", type=Path, metavar="FILE", help="also write the log to this file")
 
 
+def positive(text: str) -> int:
+    """A whole number from 1 on, as an argument's ``type``."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+    return number
+
+
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
     """A progress bar on standard error that also reads well in a log file (one line every few seconds)."""
     quiet = not sys.stderr.isatty()

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -21,6 +22,7 @@ from preprocessing.cameras import FFHQ_FOCAL, from_pose, intrinsics, label
 from preprocessing.reference_face import reference_world
 from preprocessing.tars import dump_array, dump_json, tar_writer
 from tests.model.tiny import OWN
+from tests.web_server import Web, serve
 
 SIZE = 64
 FRAMES = 10
@@ -88,3 +90,10 @@ def synthetic_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model() -> ModelSettings:
     """A model of every part but super-resolution, small enough to run untrained in a test."""
     return ModelSettings(**OWN)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A web server on this machine."""
+    with serve() as running:
+        yield running

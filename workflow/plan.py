@@ -12,7 +12,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from evaluation.metrics.catalogue import METRICS
+from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY
+from model.settings import VGG19
+from preprocessing.weights import registry
 from workflow.settings import REFERENCE, RunSettings, as_json
 
 PROTOCOLS = ("self", "cross", "multiview")
@@ -71,6 +75,49 @@ class Plan:
         adversarial = self.settings_.training_of(slug).adversarial
         found = [] if adversarial is None else [adversarial.real / "dataset.json", adversarial.real]
         return [str(path) for path in found if path.is_file()]
+
+    def metric_weights(self, *, optional: bool) -> list[str]:
+        """The registered files of the metrics' backends: of those the run insists on, or also (``optional``) of those
+        that ``auto`` prefers once their files are there."""
+        settings = self.settings_.evaluation
+        candidates = [
+            settings.choice().candidates(metric)
+            for key, metric in METRICS.items()
+            if optional or settings.backend != "auto" or key in settings.backends
+        ]
+        return list(dict.fromkeys(file for names in candidates for name in names for file in FILES.get(name, ())))
+
+    @property
+    def required_weights(self) -> list[str]:
+        """The registered files without which this run cannot be what it asks for: its trainings', its metrics'."""
+        losses = [self.settings_.training_of(slug).released for slug in self.settings_.trained]
+        perceptual = any(loss is not None and loss.perceptual and loss.vgg19 is None for loss in losses)
+        return [*((VGG19,) if perceptual else ()), *self.metric_weights(optional=False)]
+
+    @property
+    def wanted_weights(self) -> list[str]:
+        """What the target ``weights`` fetches: the required files, and those that ``auto`` uses once they are there."""
+        optional = [name for name in self.metric_weights(optional=True) if not registry()[name].gated]
+        return list(dict.fromkeys([*self.required_weights, *optional]))
+
+    @property
+    def scoring_weights(self) -> list[str]:
+        """The files scores are made with, as far as planning can tell: of those that ``auto`` prefers the ones at hand,
+        so that scores made without them are made again once they are there."""
+        required = self.metric_weights(optional=False)
+        optional = self.metric_weights(optional=True)
+        return [name for name in optional if name in required or self.cached_weights(name)]
+
+    @staticmethod
+    def cached_weights(name: str) -> list[str]:
+        """A registered file's place in the cache if it is there: its check depends on it then."""
+        path = registry()[name].path
+        return [str(path)] if path.is_file() else []
+
+    @staticmethod
+    def checks(names: Iterable[str]) -> list[str]:
+        """What stands for these registered files once they are there and right."""
+        return [f"data/weights/{name}.json" for name in names]
 
     def training_threads(self, slug: str) -> int:
         """CPU threads of a method's training: of every device's process and of what reads ahead for it."""

@@ -12,7 +12,7 @@ class Metric:
 
     ``reference`` says what a generated image is compared with: the driver's frame (target), the source, the requested
     head pose (or the driver's where none is requested), or the whole real set. ``embedded`` and ``standard`` name the
-    backends; None where there is none in that family.
+    backends; None where there is none in that family. ``others`` are backends that measure it where they are named.
     """
 
     key: str
@@ -24,6 +24,12 @@ class Metric:
     unit: str = ""
     decimals: int = 3
     paper: bool = True
+    others: tuple[str, ...] = ()
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Every backend that can measure it."""
+        return tuple(dict.fromkeys(name for name in (self.embedded, self.standard, *self.others) if name))
 
     @property
     def arrow(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics.geometry import head_degrees
+from evaluation.metrics.geometry import aligned_eyes, head_degrees
 from evaluation.metrics.units import action_units
 from evaluation.pictures import resized
 from preprocessing.backends import FaceMesh
@@ -40,6 +40,11 @@ class Face:
     def units(self) -> Array:
         """Activations of the geometric action units [13]."""
         return action_units(self.landmarks)
+
+    @cached_property
+    def eyes(self) -> Array:
+        """Pupil (x, y) and width of each eye, pixels of the eye-aligned 256² picture [2, 3]."""
+        return aligned_eyes(self.landmarks)
 
     @cached_property
     def identity(self) -> Array:

@@ -31,8 +31,8 @@ def aligned_shapes(source: Landmarks, generated: Landmarks) -> tuple[Array, Arra
     return a, procrustes(b, a)(b)
 
 
-def aligned_pupils(landmarks: Landmarks) -> tuple[Array, float]:
-    """Pupils [2, 2] in pixels of the eye-aligned 256² picture, and the mean width of its eyes in the same pixels.
+def aligned_eyes(landmarks: Landmarks) -> Array:
+    """Each eye [2, 3] in pixels of the eye-aligned 256² picture: x and y of its pupil, and its width.
 
     The middle of each eye (of its two corners, which the gaze does not move) goes to (.35, .40) and (.65, .40) of the
     picture by a similarity; FaceMesh's iris centres are the pupils.
@@ -40,8 +40,8 @@ def aligned_pupils(landmarks: Landmarks) -> tuple[Array, float]:
     points = np.asarray(landmarks, dtype=np.float64)[:, :2]
     middles = np.array([(points[a] + points[b]) / 2 for a, b in EYE_CORNERS])
     fit = procrustes(middles, ALIGNED_EYES)
-    width = float(np.mean([np.linalg.norm(points[a] - points[b]) for a, b in EYE_CORNERS])) * fit.scale
-    return fit(points[list(IRISES)]), width
+    widths = [np.linalg.norm(points[a] - points[b]) * fit.scale for a, b in EYE_CORNERS]
+    return np.column_stack([fit(points[list(IRISES)]), widths])
 
 
 def head_degrees(landmarks: Landmarks, side: int) -> Array:

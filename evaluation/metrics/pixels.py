@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 
 Picture = NDArray[np.uint8]  # [H, W, 3], RGB
 SMALLEST = 11  # side of SSIM's window
@@ -35,6 +34,8 @@ def ssim(a: Picture, b: Picture) -> float:
     _checked(a, b)
     if min(a.shape[:2]) < SMALLEST:
         raise ValueError(f"SSIM needs pictures of at least {SMALLEST} pixels a side, got {a.shape[1]}×{a.shape[0]}")
+    from skimage.metrics import structural_similarity  # half a second, which planning a run need not wait for
+
     return float(
         structural_similarity(
             a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=2

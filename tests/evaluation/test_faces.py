@@ -4,12 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation.measure import Measurer, Sample
+from evaluation.measure import Measurer, Sample, measured
 from evaluation.metrics.catalogue import METRICS
+from evaluation.metrics.choice import Choice
 from evaluation.metrics.faces import FaceReader, dlib_weights
-from evaluation.metrics.geometry import ALIGNED_EYES, aligned_pupils, aligned_shapes, camera_degrees, head_degrees
+from evaluation.metrics.geometry import ALIGNED_EYES, aligned_eyes, aligned_shapes, camera_degrees, head_degrees
 from evaluation.metrics.units import UNITS, action_units, measures
 from preprocessing.cameras import from_pose, intrinsics, label, project
+from preprocessing.cli import InputError
 from preprocessing.reference_face import reference_face, reference_world
 
 
@@ -79,13 +81,13 @@ def test_aligned_shapes_ignore_pose_and_size():
 def test_aligned_pupils_ignore_rotation_and_size_but_not_gaze():
     a = pixels(reference_face())
     turn = rotation(2, 20)
-    here, width = aligned_pupils(a)
-    there, _ = aligned_pupils(0.4 * a @ turn.T + 11)
+    here, there = aligned_eyes(a), aligned_eyes(0.4 * a @ turn.T + 11)
+    width = here[:, 2].mean()
     assert np.abs(here - there).max() < 1e-6
-    assert np.linalg.norm(here - ALIGNED_EYES, axis=1).max() < width / 2 and 25 < width < 60
+    assert np.linalg.norm(here[:, :2] - ALIGNED_EYES, axis=1).max() < width / 2 and 25 < width < 60
     looking = a.copy()
     looking[[468, 473]] += [2.0, 0, 0]
-    assert aligned_pupils(looking)[0][:, 0].mean() > here[:, 0].mean() + 1
+    assert aligned_eyes(looking)[:, 0].mean() > here[:, 0].mean() + 1
 
 
 def test_action_units_do_not_change_with_pose_and_follow_the_mouth():
@@ -104,21 +106,45 @@ def test_a_degenerate_face_is_refused():
 
 
 def test_an_image_is_measured_once(face, monkeypatch):
-    measurer = Measurer("embedded")
+    measurer = Measurer(Choice("embedded"))
     reads = []
     original = FaceReader.read
     monkeypatch.setattr(FaceReader, "read", lambda self, picture: reads.append(1) or original(self, picture))
-    for key in ("csim", "avd", "prmse", "aucon", "et", "et_width", "csim_l2"):
-        value = measurer.image(METRICS[key], Sample(face, face.copy(), face.copy()))
+    metrics = [METRICS[key] for key in ("csim", "avd", "prmse", "aucon", "et", "et_width", "csim_l2")]
+    (result,) = measurer.batch(metrics, [Sample(face, face.copy(), face.copy())])
+    for key, value in result.values.items():
         assert value.used and value.value == pytest.approx(1 if key in ("csim", "aucon") else 0, abs=1e-9)
-    assert len(reads) == 1
+    assert len(reads) == 1 and set(result.values) == {metric.key for metric in metrics}
+
+
+def test_processes_measure_what_one_does_in_order(face, turned):
+    metrics = [METRICS[key] for key in ("l1", "prmse", "ffd")]
+    black = np.zeros_like(face)
+    samples = [Sample(black if i == 5 else turned(i % 7), face) for i in range(40)]
+    alone, shared = (list(measured(Choice("embedded"), metrics, iter(samples), threads)) for threads in (1, 2))
+    assert len(alone) == len(shared) == 40 and alone[5].features["ffd"] is None
+    assert alone[5].values["prmse"].reason == "no face found in the generated image"
+    for one, other in zip(alone, shared, strict=True):
+        assert [value.value for value in one.values.values()] == pytest.approx(
+            [value.value for value in other.values.values()], abs=1e-6, nan_ok=True
+        )
+
+
+def test_an_error_while_samples_are_read_is_not_lost():
+    def samples():
+        for _ in range(40):
+            yield Sample(np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16, 3), np.uint8))
+        raise InputError("a frame is missing")
+
+    with pytest.raises(InputError, match="missing"):
+        list(measured(Choice("embedded"), [METRICS["l1"]], samples(), 2))
 
 
 def test_backends_and_reasons(tmp_path, monkeypatch):
     monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
-    assert Measurer("auto").backend(METRICS["csim"]) == ("dlib-128", "")
-    backend, reason = Measurer("standard").backend(METRICS["avd"])
+    assert Choice("auto").backend(METRICS["csim"]) == ("dlib-128", "")
+    backend, reason = Choice("standard").backend(METRICS["avd"])
     assert backend == "deep3dfacerecon-bfm09" and "BFM09" in reason
-    assert Measurer("embedded").backend(METRICS["lpips"])[1]
-    assert "alexnet" in Measurer("auto").backend(METRICS["lpips"])[1]
-    assert Measurer("standard").backend(METRICS["ssim"]) == ("scikit-image", "")
+    assert Choice("embedded").backend(METRICS["lpips"])[1]
+    assert "alexnet" in Choice("auto").backend(METRICS["lpips"])[1]
+    assert Choice("standard").backend(METRICS["ssim"]) == ("scikit-image", "")

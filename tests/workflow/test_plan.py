@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from evaluation.metrics.choice import ALEXNET, INCEPTION
+from model.settings import VGG19
 from workflow.plan import Plan
 from workflow.settings import load, read
 
@@ -79,3 +82,33 @@ def test_a_sheet_depends_on_the_folder_only_where_it_is_there(tmp_path):
 
 def test_a_stage_is_given_only_the_settings_it_depends_on(plan):
     assert json.loads(plan.settings("evaluation", only=("backend",))) == {"backend": "embedded"}
+
+
+def planned(backend, **named):
+    values = yaml.safe_load((CONFIGS / "mini.yaml").read_text(encoding="utf-8"))
+    values["evaluation"] |= {"backend": backend, "backends": named}
+    return Plan(load(values))
+
+
+def test_weights_of_a_run(tmp_path, monkeypatch):
+    """standard: all must be there; auto: those at hand are used, and others are fetched on request; embedded: none."""
+    monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
+    standard, auto, embedded = map(planned, ("standard", "auto", "embedded"))
+    both = [ALEXNET, INCEPTION]
+    assert standard.required_weights == standard.wanted_weights == standard.scoring_weights == both
+    assert (auto.required_weights, auto.wanted_weights, auto.scoring_weights) == ([], both, [])
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / ALEXNET).touch()
+    assert auto.scoring_weights == [ALEXNET]
+    assert (embedded.required_weights, embedded.wanted_weights, embedded.scoring_weights) == ([], [], [])
+    for family in ("auto", "embedded"):
+        assert planned(family, fid="pytorch-fid").required_weights == [INCEPTION]
+
+
+def test_a_perceptual_loss_needs_vgg19_unless_its_file_is_named():
+    paper, released = (yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()) for name in ("paper", "released"))
+    paper["evaluation"]["backend"] = "embedded"
+    paper["methods"] |= released["methods"]
+    assert Plan(load(paper)).required_weights == [VGG19]
+    paper["methods"]["released"]["training"]["released"] = {"vgg19": "mine.pth"}
+    assert Plan(load(paper)).required_weights == []

@@ -102,7 +102,6 @@ def test_more_clips_join_the_datasets(tmp_path):
         ({}, {"recipe": "robust"}, "'rays' must be null"),
         ({"superresolution": False, "neural_rendering_resolution": 256}, {"recipe": "released"}, "superresolution"),
         ({"relative_codes": True}, {"recipe": "released"}, "relative_codes: false"),
-        ({}, {"recipe": "released"}, "needs the weights of a VGG-19"),
     ],
 )
 def test_blocks_that_do_not_fit_each_other_are_refused_before_a_run(model, training, words):
@@ -151,6 +150,14 @@ def test_own_clips_become_a_run_of_their_own(tmp_path):
         ),
         ({"crop": {"min_frames": 20, "max_frames": 10}}, "configuration: crop: min_frames must not exceed max_frames."),
         ({"model": {"render": {"near": 4}}}, "configuration: model.render: near must be less than far."),
+        (
+            {"evaluation": {"backends": {"csmi": "dlib-128"}}},
+            "configuration: evaluation.backends: 'csmi' is not a metric (l1, ssim,",
+        ),
+        (
+            {"evaluation": {"backends": {"psnr": "dlib-128"}}},
+            "configuration: evaluation.backends: psnr is measured by numpy, not by 'dlib-128'.",
+        ),
         (
             {"datasets": {"embedded": {"source": {"kind": "folder"}}}},
             "configuration: datasets.embedded.source: source.path is missing",

@@ -4,6 +4,7 @@ rule score_pairs:
         shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         reenactments=rules.reenact_pairs.output,
+        registered=ancient(PLAN.checks(PLAN.required_weights)),
     output:
         "results/{run}/scores/{dataset}/{method}/{protocol}.parquet",
     log:
@@ -15,12 +16,14 @@ rule score_pairs:
     resources:
         mem_mb=2500,
     params:
-        settings=PLAN.settings("evaluation", only=("backend",)),
+        settings=PLAN.settings("evaluation", only=("backend", "backends")),
+        # Other weights, other backends: scored again.
+        registered=PLAN.scoring_weights,
     message:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
         "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
-        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --settings {params.settings:q} --log {log}"
+        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads} --settings {params.settings:q} --log {log}"
 
 
 rule measure_health:

@@ -3,6 +3,8 @@
 rule train_method:
     input:
         shards=PLAN.training_shards(),
+        # Named before anything heavy starts.
+        registered=ancient(PLAN.checks(PLAN.required_weights)),
     output:
         weights="results/{run}/checkpoints/{method}/final.safetensors",
         card="results/{run}/checkpoints/{method}/card.md",
@@ -49,6 +51,7 @@ rule train_method:
 use rule train_method as pretrain_method with:
     input:
         shards=PLAN.training_shards(),
+        registered=ancient(PLAN.checks(PLAN.required_weights)),
         # Checked first, used later: other images do not train the first stage again.
         real=ancient("results/{run}/checkpoints/{method}/real_images.json"),
     output:
