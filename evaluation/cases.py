@@ -121,6 +121,7 @@ def spreads(rows: pd.DataFrame, copy: pd.DataFrame, protocol: str) -> list[Sprea
         values = mine["value"].to_numpy(float)
         other = theirs["value"].to_numpy(float) if metric.reference != "source" else np.empty(0)
         low, high = float(min([*values, *other])), float(max([*values, *other]))
+        high = low if high - low < EQUAL else high
         shares = [
             (np.histogram(part, BINS, (low, high))[0] / max(len(part), 1)).tolist() if len(part) else []
             for part in (values, other)

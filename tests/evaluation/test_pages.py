@@ -78,6 +78,8 @@ def test_histograms_hold_every_value_once_over_one_range():
     assert spread.tallest == pytest.approx(2 / 3)
     [spread] = spreads(rows([0.5], CSIM), rows([1.0], CSIM), "cross")
     assert not spread.copy and (spread.low, spread.high) == (0.5, 0.5)  # the copy is perfect there
+    [spread] = spreads(rows([1e-15, 3e-15], METRICS["avd"]), rows([]), "cross")
+    assert spread.high == spread.low and max(spread.shares) == 1  # rounding is no spread
     assert with_unit(2.345, PRMSE) == "2.35°" and with_unit(20.0, PSNR) == "20.00 dB"
 
 
