@@ -8,10 +8,10 @@
 #   data/weights/{name}.json                             a registered file of weights is in the cache and right
 #   results/{run}/dataset/{dataset}.{json,html}          clips in, kept, dropped and why
 #   results/{run}/checkpoints/{method}/final.safetensors   training/{method}.{parquet,png}
-#   results/{run}/pairs/{dataset}/{protocol}.csv
+#   results/{run}/pairs/{dataset}/{protocol}.csv         real.csv   protocol.json
 #   results/{run}/reenactments/{dataset}/{method}/{protocol}/{frames.tar,index.parquet}
 #   results/{run}/scores/{dataset}/{method}/{protocol}.parquet
-#   results/{run}/tables/table{1..5}.{csv,md,tex}   figures/figure{1,3,4,5,6}.png   health.json   provenance.json   report.html
+#   results/{run}/tables/table{1..5}.{csv,md,tex}   comparisons.csv   figures/figure{1,3,4,5,6}.png   health.json   provenance.json   report.html
 #   results/{run}/videos/{videos.json,*.mp4}   pages/{index.json,{dataset}/{method-{method},clip-{clip}}.html}
 #   results/{run}/recipe.{csv,md,png}                    the recipe's ablation: every method against motion and identity
 #   results/reference/…                                  the same tables and figures, seeds pooled, no checkpoints

@@ -21,7 +21,7 @@ from evaluation.cases import (
 from evaluation.gallery import Gallery
 from evaluation.inline import template, video_uri
 from evaluation.metrics.catalogue import Metric
-from evaluation.render import DASH, TITLES, backend_of, counts, lines, metrics_of, number
+from evaluation.render import DASH, TITLES, backend_of, counts, interval, lines, metrics_of, number
 from evaluation.results import Results
 from evaluation.settings import COPY
 from evaluation.statistics import mean_interval
@@ -136,10 +136,9 @@ def numbers(results: Results, dataset: str, name: str) -> list[dict[str, Any]]:
 def _cell(cell: dict[str, Any] | None, metric: Metric) -> dict[str, str]:
     if cell is None:
         return {"value": DASH, "interval": "", "title": ""}
-    low, high = number(cell["ci_low"], metric), number(cell["ci_high"], metric)
     return {
         "value": number(cell["measured"], metric),
-        "interval": "" if low == DASH else f"{low}–{high}",
+        "interval": interval(cell, metric).strip("[]").replace(", ", "–"),
         "title": f"{cell['n_used']} of {cell['n_attempted']} images. {cell['reason']}".strip(),
     }
 
@@ -212,10 +211,10 @@ def _mean(rows: pd.DataFrame, metric: Metric, samples: int) -> dict[str, str]:
     if part.empty:
         return {"value": DASH, "interval": "", "title": "not measured"}
     values, clips, blocks = (part[name].tolist() for name in ("value", "driver_clip", "block"))
-    interval = mean_interval(values, clips, blocks, samples)
-    ends = [number(end, metric) for end in (interval.low, interval.high)]
+    mean = mean_interval(values, clips, blocks, samples)
+    ends = [number(end, metric) for end in (mean.low, mean.high)]
     return {
-        "value": number(interval.value, metric),
+        "value": number(mean.value, metric),
         "interval": "" if DASH in ends else "–".join(ends),
-        "title": f"{len(part)} of {(rows['metric'] == metric.name).sum()} images; interval over {interval.units}",
+        "title": f"{len(part)} of {(rows['metric'] == metric.name).sum()} images; interval over {mean.units}",
     }

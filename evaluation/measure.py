@@ -187,7 +187,8 @@ class Measurer:
 
     def _read(self, backend: str, pictures: Sequence[Picture]) -> list[Reading]:
         if backend not in self._readers:
-            self._readers[backend] = Remembering(READERS[backend].read(self._tools))
+            entry = READERS[backend]
+            self._readers[backend] = Remembering(entry.read(self._tools), entry.kept)
         return self._readers[backend](pictures)
 
     @cached_property

@@ -31,6 +31,9 @@ PAIR_COLUMNS = (
     "block",
     "unseen",
 )
+REAL_COLUMNS = ("key", "frame", "clip")
+FFD_LEAST = 129
+"""Fewest images of a Fréchet distance of dlib's embeddings: more than they have features."""
 EMPTY_SCORE: dict[str, Any] = {
     "pair": -1,
     "motion": "",
@@ -49,7 +52,8 @@ EMPTY_SCORE: dict[str, Any] = {
     "n_attempted": 0,
 }
 """A row of the scores that measured nothing."""
-TEXT = {name: "string" for name in PAIR_COLUMNS if name.endswith(("key", "clip", "person")) or name == "block"}
+TYPES = {name: "string" for name in PAIR_COLUMNS if name.endswith(("key", "clip", "person")) or name == "block"}
+TYPES |= {"pair": "int64", "source_frame": "int64", "driver_frame": "int64"}
 
 
 class Shards(Protocol):
@@ -67,13 +71,29 @@ class Shards(Protocol):
 def read_pairs(path: Path) -> pd.DataFrame:
     """The pair list of one protocol; missing columns or an unreadable file raise InputError."""
     try:
-        pairs = pd.read_csv(path, dtype=TEXT, keep_default_na=False, na_values={"yaw": [""], "pitch": [""]})
+        pairs = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values={"yaw": [""], "pitch": [""]})
     except (OSError, ValueError) as error:
         raise InputError(f"Cannot read the pairs {path}: {error}.") from None
     if absent := [name for name in PAIR_COLUMNS if name not in pairs]:
         raise InputError(f"The pairs {path} lack the columns {', '.join(absent)}.")
     pairs["unseen"] = pairs["unseen"].astype(str).str.lower().isin(("true", "1"))
     return pairs
+
+
+def read_real(path: Path) -> list[tuple[str, int]]:
+    """The frames (key, frame) of a real set."""
+    return [(str(row.key), int(row.frame)) for row in read_real_table(path).itertuples()]
+
+
+def read_real_table(path: Path) -> pd.DataFrame:
+    """The real set (:data:`REAL_COLUMNS`) of FID and FFD; missing columns or an unreadable file raise InputError."""
+    try:
+        real = pd.read_csv(path, dtype={"key": "string", "frame": "int64", "clip": "string"}, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot read the real set {path}: {error}.") from None
+    if absent := [name for name in REAL_COLUMNS if name not in real]:
+        raise InputError(f"The real set {path} lacks the columns {', '.join(absent)}.")
+    return real[list(REAL_COLUMNS)]
 
 
 class Reenactments:
@@ -115,15 +135,15 @@ class Reenactments:
 
 
 class Inputs:
-    """Source and driver frames from the shards, on black, at the size of the generated frames; each read once."""
+    """Source and driver frames from the shards, on black, at the size of the generated frames; each read once.
 
-    def __init__(self, shards: Shards, side: int) -> None:
+    ``real`` are the frames (key, frame) that set-level metrics compare with.
+    """
+
+    def __init__(self, shards: Shards, side: int, real: Sequence[tuple[str, int]] = ()) -> None:
         self._shards, self._side = shards, side
+        self.real = real
         self._kept: dict[tuple[str, int], Picture] = {}
-
-    def held_out(self, count: int) -> list[tuple[str, int]]:
-        """About ``count`` held-out frames of the shards."""
-        return held_out_frames(self._shards.samples, count)
 
     def picture(self, key: str, frame: int) -> Picture:
         """One frame of one sample, RGB [side, side, 3] with a black background."""
@@ -134,19 +154,3 @@ class Inputs:
             black = on_black(self._shards.frames(key, [frame]), self._shards.masks(key, [frame]))[0]
             self._kept[at] = resized(np.ascontiguousarray(black), self._side)
         return self._kept[at]
-
-
-def held_out_frames(samples: Sequence[Sample], count: int) -> list[tuple[str, int]]:
-    """About ``count`` held-out frames (key, frame), evenly spread in equal shares over the test clips.
-
-    A clip with fewer frames gives all it has and the others share the rest; these are the real set of FID and FFD.
-    """
-    clips: dict[str, list[tuple[str, int]]] = {}
-    for sample in samples:
-        if sample.split == "test":
-            clips.setdefault(sample.clip, []).extend((sample.key, frame) for frame in range(sample.frames))
-    chosen: list[tuple[str, int]] = []
-    for position, frames in enumerate(sorted(clips.values(), key=len)):
-        share = min(len(frames), -(-(count - len(chosen)) // (len(clips) - position)))
-        chosen += [frames[i] for i in np.linspace(0, len(frames) - 1, max(share, 0)).round().astype(int)]
-    return chosen

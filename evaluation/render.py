@@ -1,4 +1,4 @@
-"""Tables for reading: Markdown, LaTeX, and the grid that the report turns into HTML."""
+"""Tables for reading: the grid that Markdown, LaTeX (:mod:`evaluation.latex`) and the report share, and Markdown."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from evaluation.comparisons import Marks
 from evaluation.metrics.catalogue import BY_NAME, METRICS, TABLES, Metric
+from evaluation.paper import odd
 
 TITLES = {
     1: "Visual quality of self-reenactment",
@@ -17,6 +19,14 @@ TITLES = {
 }
 UNNAMED = {1, 2, 4}
 NOTE = "The paper names no dataset for this table; this project measures it on VoxCeleb1's test set."
+EMBEDDED = "An embedded backend is not the paper's: its numbers compare methods within this run, not with the paper."
+LEGEND = (
+    "The paper's columns: best and second best by its printed numbers.",
+    "Ours: bold is significantly better than every other method of the same dataset and kind of motion, underlined "
+    "better than all but one (paired bootstrap over the pairs that both measured, p ≤ .05 by Holm within a column; the "
+    "copy of the source takes no part). FID and FFD have no value per pair and are not marked.",
+    "Images: measured of those attempted; fewer where no face was found; in a cell where it differs from the line's.",
+)
 DASH = "—"
 
 
@@ -34,6 +44,14 @@ class Line:
     def name(self) -> str:
         """The method, with its motion where there is one."""
         return f"{self.method} ({self.motion})" if self.motion else self.method
+
+    def rank(self, metric: Metric, found: Marks) -> str:
+        """best, second or nothing."""
+        return found.rank.get((self.dataset, self.method, self.motion, metric.name), "")
+
+    def against_copy(self, metric: Metric, found: Marks) -> str:
+        """better or worse than the copy of the source, or nothing."""
+        return found.copy.get((self.dataset, self.method, self.motion, metric.name), "")
 
 
 def lines(frame: pd.DataFrame) -> list[Line]:
@@ -57,27 +75,39 @@ def number(value: Any, metric: Metric) -> str:
     return f"{float(value):.{metric.decimals}f}"
 
 
-def with_interval(cell: dict[str, Any] | None, metric: Metric) -> str:
-    """A measured value and its 95 % interval, or a dash."""
-    if cell is None or number(cell["measured"], metric) == DASH:
-        return DASH
-    text = number(cell["measured"], metric)
-    if number(cell["ci_low"], metric) == DASH:
-        return text
-    return f"{text} [{number(cell['ci_low'], metric)}, {number(cell['ci_high'], metric)}]"
+def interval(cell: dict[str, Any] | None, metric: Metric) -> str:
+    """The 95 % interval of a measured value in brackets, or nothing."""
+    if cell is None or DASH in (low := number(cell["ci_low"], metric), high := number(cell["ci_high"], metric)):
+        return ""
+    return f"[{low}, {high}]"
+
+
+def _count(cell: dict[str, Any]) -> tuple[int, int] | None:
+    """Images used and attempted by a cell; None where nothing could be attempted (no weights, say)."""
+    # Without a value, the reason tells: "no face found in the generated image" is of pictures, others of the set-up.
+    attempted = number(cell["measured"], BY_NAME[cell["metric"]]) != DASH or str(cell["reason"]).endswith(" image")
+    return (int(cell["n_used"]), int(cell["n_attempted"])) if attempted else None
+
+
+def _used(line: Line) -> tuple[int, int] | None:
+    """Images used and attempted by the line's metric that used the fewest."""
+    return min(filter(None, map(_count, line.cells.values())), default=None)
 
 
 def counts(line: Line) -> str:
-    """Images used / attempted over the line's metrics: one pair where all agree, else the least used."""
-    pairs = [
-        (int(c["n_used"]), int(c["n_attempted"]))
-        for c in line.cells.values()
-        if number(c["measured"], BY_NAME[c["metric"]]) != DASH
-    ]
-    if not pairs:
+    """Images used / attempted over the line's metrics, the least used, and the share where some were left out."""
+    pair = _used(line)
+    if pair is None:
         return DASH
-    used, attempted = min(pairs)
-    return f"{used}/{attempted}"
+    used, attempted = pair
+    return f"{used}/{attempted}" + (f" ({100 * used / attempted:.1f} %)" if used < attempted else "")
+
+
+def own_count(line: Line, metric: Metric) -> str:
+    """``used/attempted`` of a cell where it is not the line's (:func:`counts`), or nothing."""
+    cell = line.cells.get(metric.name)
+    pair = None if cell is None else _count(cell)
+    return "" if pair is None or pair == _used(line) else f"{pair[0]}/{pair[1]}"
 
 
 def backend_of(frame: pd.DataFrame, metric: Metric) -> str:
@@ -87,22 +117,29 @@ def backend_of(frame: pd.DataFrame, metric: Metric) -> str:
 
 
 def reasons(frame: pd.DataFrame) -> list[str]:
-    """Why cells of the run's own rows are empty or incomplete, each once."""
-    found: dict[str, None] = {}
+    """Why cells of the run's own rows are empty or incomplete; what shares a reason shares a line."""
+    metrics: dict[tuple[str, str, str], list[str]] = {}
     for row in frame[(frame["paper"] == "") & (frame["reason"] != "")].to_dict("records"):
         empty = number(row["measured"], BY_NAME[row["metric"]]) == DASH
-        where = "" if empty else f", {row['method']}{' ' + row['motion'] if row['motion'] else ''}, {row['dataset']}"
-        found[f"{row['metric']}{where}: {row['reason']}"] = None
-    return list(found)
+        method, dataset = ("", "") if empty else (" ".join((row["method"], row["motion"])).strip(), row["dataset"])
+        named = metrics.setdefault((method, dataset, str(row["reason"])), [])
+        named += [row["metric"]] if row["metric"] not in named else []
+    methods: dict[tuple[str, str, str], list[str]] = {}
+    for (method, dataset, reason), named in metrics.items():
+        methods.setdefault((", ".join(named), dataset, reason), []).append(method)
+    return [
+        f"{' / '.join(filter(None, (named, ', '.join(filter(None, of)), dataset)))}: {reason}"
+        for (named, dataset, reason), of in methods.items()
+    ]
 
 
 def labels(frame: pd.DataFrame) -> list[str]:
-    """What each of the run's datasets and methods is, without the interval's wording, each once."""
-    found: dict[str, None] = {}
+    """What each of the run's datasets and methods is, without the interval's wording; equal methods share a line."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
     for row in frame[frame["paper"] == ""].to_dict("records"):
-        words = [word for word in str(row["label"]).split("; ") if not word.startswith("interval")]
-        found[f"{row['dataset']}, {row['method']}: {'; '.join(words)}"] = None
-    return list(found)
+        words = "; ".join(word for word in str(row["label"]).split("; ") if not word.startswith("interval"))
+        found.setdefault((str(row["dataset"]), words), {})[str(row["method"])] = None
+    return [f"{dataset}, {', '.join(methods)}: {words}" for (dataset, words), methods in found.items()]
 
 
 def interval_units(frame: pd.DataFrame) -> list[str]:
@@ -115,7 +152,14 @@ def interval_units(frame: pd.DataFrame) -> list[str]:
     return list(found)
 
 
-def markdown(frame: pd.DataFrame, table: int) -> str:
+def notes(frame: pd.DataFrame, table: int) -> list[str]:
+    """Everything a reader of the table must know, a paragraph each; the runs' labels and reasons follow elsewhere."""
+    brackets = f"Brackets: {'; '.join(['95 % bootstrap interval', *interval_units(frame)])}."
+    strange = [f"Odd in the paper, reported and not corrected: {text}" for text in odd(table)]
+    return [*([NOTE] if table in UNNAMED else []), *LEGEND, brackets, EMBEDDED, *strange]
+
+
+def markdown(frame: pd.DataFrame, table: int, found: Marks) -> str:
     """One table as GitHub Markdown: for each metric of the paper its number and ours side by side."""
     metrics = metrics_of(table)
     head = ["Dataset", "Method"]
@@ -130,63 +174,29 @@ def markdown(frame: pd.DataFrame, table: int) -> str:
         row = [line.dataset or (DASH if line.from_paper else ""), line.name]
         for metric in metrics:
             cell = line.cells.get(metric.name)
+            rank = line.rank(metric, found)
             if metric.paper:
-                row.append(str(cell["paper"]) if cell and cell["paper"] != "" else DASH)
-            row.append(with_interval(cell, metric))
+                printed = str(cell["paper"]) if cell and cell["paper"] != "" else ""
+                row.append(_marked(printed, rank) if printed else DASH)
+            value = number(cell["measured"], metric) if cell else DASH
+            own = value if line.from_paper or value == DASH else _marked(value, rank)
+            count = own_count(line, metric)
+            row.append(" ".join(part for part in (own, interval(cell, metric), f"({count})" if count else "") if part))
         row.append(counts(line))
         body.append(row)
     text = [f"# Table {table}. {TITLES[table]}", ""]
-    if table in UNNAMED:
-        text += [NOTE, ""]
     text += [_markdown_row(head), _markdown_row(["---"] * 2 + ["---:"] * (len(head) - 2))]
     text += [_markdown_row(row) for row in body]
-    text += ["", "Brackets: 95 % bootstrap interval" + "".join(f"; {unit}" for unit in interval_units(frame)) + "."]
-    text += [
-        "An embedded backend is not the paper's: its numbers compare methods within this run, not with the paper.",
-        "",
-    ]
-    text += [f"- {label}" for label in labels(frame)] + [f"- {reason}" for reason in reasons(frame)]
+    for note in notes(frame, table):
+        text += ["", note]
+    text += ["", *(f"- {item}" for item in [*labels(frame), *reasons(frame)])]
     return "\n".join(text).rstrip() + "\n"
+
+
+def _marked(text: str, rank: str) -> str:
+    """GitHub's own underline is ``<ins>``."""
+    return {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(rank, text)
 
 
 def _markdown_row(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def tex(frame: pd.DataFrame, table: int) -> str:
-    """One table as LaTeX (booktabs): the paper's rows, then this run's, over the same columns."""
-    metrics = metrics_of(table)
-    arrows = {"↑": r"$\uparrow$", "↓": r"$\downarrow$"}
-    head = ["Method"] + [f"{_tex(metric.name)} {arrows[metric.arrow]}" for metric in metrics]
-    text = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{_tex(TITLES[table])}.}}",
-        rf"\begin{{tabular}}{{l{'r' * len(metrics)}}}",
-    ]
-    text += [r"\toprule", " & ".join(head) + r" \\"]
-    section = None
-    for line in lines(frame):
-        here = (
-            f"Paper{', ' + line.dataset if line.dataset else ''}"
-            if line.from_paper
-            else f"Measured here, {line.dataset}"
-        )
-        if here != section:
-            text += [r"\midrule", rf"\multicolumn{{{len(head)}}}{{l}}{{\textit{{{_tex(here)}}}}} \\"]
-            section = here
-        cells = [line.cells.get(metric.name) for metric in metrics]
-        values = [
-            (str(cell["paper"]) or "--")
-            if cell and line.from_paper
-            else with_interval(cell, metric).replace(DASH, "--")
-            for cell, metric in zip(cells, metrics, strict=True)
-        ]
-        text.append(" & ".join([_tex(line.name)] + ["--" if value == "" else value for value in values]) + r" \\")
-    return "\n".join([*text, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
-
-
-def _tex(text: str) -> str:
-    for plain, escaped in (("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("#", r"\#")):
-        text = text.replace(plain, escaped)
-    return text

@@ -6,29 +6,33 @@ links to the pages per method and clip (:mod:`evaluation.pages`).
 
 import argparse
 import json
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from PIL import Image
 
+from evaluation.comparisons import Marks, marks
 from evaluation.departures import departures
 from evaluation.inline import picture_uri, template, video_uri
 from evaluation.metrics.catalogue import BY_NAME, Metric
+from evaluation.paper import odd, paper_ranks
 from evaluation.render import (
     DASH,
+    LEGEND,
     NOTE,
     TITLES,
     UNNAMED,
     Line,
     backend_of,
     counts,
+    interval,
     interval_units,
     lines,
     metrics_of,
     number,
+    own_count,
     reasons,
 )
 from evaluation.results import Results
@@ -46,34 +50,27 @@ FIGURES = {
 }
 
 
-ODD = (
-    "“Ours” is best only in LPIPS in the paper's Table 1.",
-    "DaGAN's eye-tracking error (4.08) is twice FOMM's (1.98) in Table 2, yet equal across identities in Table 3.",
-    "Cross-identity ET (5.2 to 7.3) is no better than that of unrelated eye-aligned frames (4.84 measured).",
-    "In Table 5 PlaneDict (5) is worse than no PlaneDict.",
-    "Table 4's AVD (.008) beats self-reenactment's (.009).",
-)
-
-
-def table_view(frame: pd.DataFrame, table: int) -> dict[str, Any]:
-    """One table for the template: the paper's lines and the run's, grouped by dataset."""
+def table_view(frame: pd.DataFrame, table: int, comparisons: pd.DataFrame) -> dict[str, Any]:
+    """One table for the template: the paper's lines and the run's, grouped by dataset, with their marks."""
     metrics = metrics_of(table)
+    found = marks(comparisons[comparisons["table"] == table], paper_ranks(table))
     own = [line for line in lines(frame) if not line.from_paper]
     paper = [line for line in lines(frame) if line.from_paper]
     return {
         "number": table,
         "title": TITLES[table],
         "note": NOTE if table in UNNAMED else "",
+        "odd": odd(table),
         "paper_metrics": [m for m in metrics if m.paper],
         "metrics": [(m, backend_of(frame, m)) for m in metrics],
-        "paper": _grouped(paper, lambda line, _: [_paper_cell(line, m) for m in metrics if m.paper]),
-        "own": _grouped(own, lambda line, group: [_own_cell(line, m, group) for m in metrics]),
+        "paper": _grouped(paper, lambda line: [_paper_cell(line, m, found) for m in metrics if m.paper]),
+        "own": _grouped(own, lambda line: [_own_cell(line, m, found) for m in metrics]),
         "reasons": reasons(frame),
         "units": interval_units(frame),
     }
 
 
-def _grouped(rows: Iterable[Line], cells: Any) -> list[dict[str, Any]]:
+def _grouped(rows: Iterable[Line], cells: Callable[[Line], list[dict[str, str]]]) -> list[dict[str, Any]]:
     groups: dict[str, list[Line]] = {}
     for line in rows:
         groups.setdefault(line.dataset, []).append(line)
@@ -81,7 +78,9 @@ def _grouped(rows: Iterable[Line], cells: Any) -> list[dict[str, Any]]:
         {
             "dataset": dataset,
             "label": _group_label(group),
-            "lines": [{"name": line.name, "cells": cells(line, group), "counts": counts(line)} for line in group],
+            "lines": [
+                {"name": line.name, "cells": cells(line), "images": counts(line).partition(" ")} for line in group
+            ],
         }
         for dataset, group in groups.items()
     ]
@@ -94,35 +93,31 @@ def _group_label(group: list[Line]) -> str:
     return ", ".join(word for word in words if not word.startswith("interval"))
 
 
-def _paper_cell(line: Line, metric: Metric) -> dict[str, str]:
+def _paper_cell(line: Line, metric: Metric, found: Marks) -> dict[str, str]:
     cell = line.cells.get(metric.name)
     measured = number(cell["measured"], metric) if cell else DASH
-    return {"value": str(cell["paper"]) if cell else DASH, "measured": "" if measured == DASH else measured}
-
-
-def _own_cell(line: Line, metric: Metric, group: list[Line]) -> dict[str, str]:
-    """Value, interval, the reason of a dash, and whether the trivial copy is beaten where that means something."""
-    cell = line.cells.get(metric.name)
-    if cell is None or number(cell["measured"], metric) == DASH:
-        return {"value": DASH, "interval": "", "title": str(cell["reason"]) if cell else "", "mark": ""}
-    low, high = number(cell["ci_low"], metric), number(cell["ci_high"], metric)
-    interval = "" if low == DASH else f"{low}–{high}"
     return {
-        "value": number(cell["measured"], metric),
-        "interval": interval,
-        "title": f"{cell['n_used']} of {cell['n_attempted']} images. {cell['label']}. {cell['reason']}".strip(),
-        "mark": _mark(line, metric, group),
+        "value": str(cell["paper"]) if cell else DASH,
+        "measured": "" if measured == DASH else measured,
+        "rank": line.rank(metric, found),
     }
 
 
-def _mark(line: Line, metric: Metric, group: list[Line]) -> str:
-    copy = next((other.cells.get(metric.name) for other in group if other.method == COPY_NAME), None)
-    if line.method == COPY_NAME or metric.reference in ("source", "real") or copy is None or copy["measured"] is None:
-        return ""
-    ours, theirs = float(line.cells[metric.name]["measured"]), float(copy["measured"])
-    if math.isnan(theirs):
-        return ""
-    return "better" if (ours > theirs) == metric.higher_is_better else "worse"
+def _own_cell(line: Line, metric: Metric, found: Marks) -> dict[str, str]:
+    """Value, interval, images lost, the reason of a dash, the rank, and how it stands against the copy."""
+    cell = line.cells.get(metric.name)
+    if cell is None or number(cell["measured"], metric) == DASH:
+        empty = dict.fromkeys(("interval", "rank", "mark"), "")
+        title = str(cell["reason"]) if cell else ""
+        return empty | {"value": DASH, "count": own_count(line, metric), "title": title}
+    return {
+        "value": number(cell["measured"], metric),
+        "interval": interval(cell, metric).strip("[]").replace(", ", "–"),
+        "count": own_count(line, metric),
+        "title": f"{cell['n_used']} of {cell['n_attempted']} images. {cell['label']}. {cell['reason']}".strip(),
+        "rank": line.rank(metric, found),
+        "mark": line.against_copy(metric, found),
+    }
 
 
 def figures(directory: Path, side: int) -> list[dict[str, Any]]:
@@ -162,6 +157,7 @@ def page(results: Results, samples: list[Path], title: str, settings: ReportSett
     config = provenance.get("config") or {}
     times = provenance.get("wall_time") or {}
     opening, driven = videos(results)
+    compared = results.comparisons()
     return template("report.html.j2").render(
         title=title,
         config=config,
@@ -171,13 +167,13 @@ def page(results: Results, samples: list[Path], title: str, settings: ReportSett
         curves=curves(results.directory / "training"),
         health=health_rows(health),
         seeds=(health or {}).get("seeds") or [],
-        tables=[table_view(frame, number) for number, frame in results.tables().items()],
+        tables=[table_view(frame, number, compared) for number, frame in results.tables().items()],
+        legend=LEGEND,
         figures=figures(results.directory / "figures", settings.picture_side),
         opening=opening,
         videos=driven,
         pages=results.pages(),
         departures=departures(config) if config else [],
-        odd=ODD,
         provenance=provenance,
         times=sorted(times.items(), key=lambda item: -item[1]["seconds"]),
         longest=max((t["seconds"] for t in times.values()), default=1) or 1,

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from evaluation.comparisons import COLUMNS as COMPARED
+from evaluation.comparisons import read_comparisons
 from evaluation.render import TITLES
 from preprocessing.cli import InputError, read_mapping
 
@@ -38,6 +40,11 @@ class Results:
             for number, path in paths.items()
             if path.is_file()
         }
+
+    def comparisons(self) -> pd.DataFrame:
+        """The methods compared pair by pair; without the file nothing of the run's is marked."""
+        path = self.directory / "tables" / "comparisons.csv"
+        return read_comparisons(path) if path.is_file() else pd.DataFrame(columns=list(COMPARED))
 
     def videos(self) -> list[dict[str, Any]]:
         """The driven clips as ``videos.json`` lists them."""

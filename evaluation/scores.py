@@ -5,7 +5,7 @@ Set-level metrics (FID, FFD) and metrics without weights have one row per motion
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ from evaluation.metrics.catalogue import METRICS, PROTOCOLS, Metric
 from evaluation.metrics.choice import Choice
 from evaluation.metrics.formulas import frechet_distance
 from evaluation.metrics.geometry import camera_degrees
-from evaluation.outputs import EMPTY_SCORE, Inputs, Reenactments, read_pairs
+from evaluation.outputs import EMPTY_SCORE, FFD_LEAST, Inputs, Reenactments, read_pairs, read_real
 from evaluation.settings import EvaluationSettings
 from evaluation.statistics import set_interval
 from preprocessing.cli import InputError, add_common, load_settings, positive, progress, run_command
 from preprocessing.files import atomic
 
-FFD_LEAST = 129  # more images than dlib has features
 COLUMNS = {
     "pair": "int64",
     "motion": "str",
@@ -66,9 +65,18 @@ def requested_degrees(yaw: float, pitch: float) -> NDArray[np.float64]:
 
 
 def score(
-    pairs: pd.DataFrame, outputs: Reenactments, shards: Any, protocol: str, choice: Choice, threads: int = 1
+    pairs: pd.DataFrame,
+    outputs: Reenactments,
+    shards: Any,
+    protocol: str,
+    choice: Choice,
+    threads: int = 1,
+    real: Sequence[tuple[str, int]] = (),
 ) -> pd.DataFrame:
-    """Rows of :data:`COLUMNS` for every pair, motion and metric of ``protocol`` (self, cross or multiview)."""
+    """Rows of :data:`COLUMNS` for every pair, motion and metric of ``protocol`` (self, cross or multiview).
+
+    ``real`` are the frames (key, frame) that metrics of sets compare with.
+    """
     if outputs.index.empty:
         return _frame([])
     by_pair = {int(row["pair"]): row for row in pairs.to_dict("records")}
@@ -77,7 +85,7 @@ def score(
     if strangers := [row.pair for row, (pair, _, _) in zip(index.itertuples(), work, strict=True) if pair is None]:
         raise InputError(f"The reenactments hold pair {strangers[0]}, which the pair list lacks.")
     made = [Made(pair, motion, member) for pair, motion, member in work if pair is not None]
-    inputs = Inputs(shards, outputs.picture(made[0].member).shape[0])
+    inputs = Inputs(shards, outputs.picture(made[0].member).shape[0], real)
     metrics = [METRICS[key] for key in PROTOCOLS[protocol]]
     # A driver's frame is read once for all motions: they follow each other.
     samples = (_sample(item, outputs, inputs, protocol) for item in made)
@@ -145,19 +153,17 @@ def _sets(
     for item, result in zip(made, results, strict=True):
         groups.setdefault((item.motion, bool(item.pair["unseen"])), []).append((item.pair, result))
     at_hand = [metric for metric in metrics if not choice.backend(metric)[1]]
-    wanted = {max(len(group), FFD_LEAST) for group in groups.values()} if at_hand else set()
-    real = {number: _real(inputs, number, at_hand, choice, threads) for number in wanted}
+    real = _real(inputs, at_hand, choice, threads) if at_hand else []
     for (motion, unseen), group in sorted(groups.items()):
         for metric in metrics:
             backend, reason = choice.backend(metric)
             row = _row(metric, backend, motion, unseen=unseen, reason=reason, n_attempted=len(group))
-            others = real.get(max(len(group), FFD_LEAST), [])
-            yield row if reason else row | _distance(metric, others, group)
+            yield row if reason else row | _distance(metric, real, group)
 
 
-def _real(inputs: Inputs, number: int, metrics: list[Metric], choice: Choice, threads: int) -> list[Measurement]:
-    """The features of about ``number`` held-out frames of the same dataset."""
-    samples = (Sample(inputs.picture(*at)) for at in inputs.held_out(number))
+def _real(inputs: Inputs, metrics: list[Metric], choice: Choice, threads: int) -> list[Measurement]:
+    """The features of the protocol's real set."""
+    samples = (Sample(inputs.picture(*at)) for at in inputs.real)
     return list(progress(measured(choice, metrics, samples, threads), "real images"))
 
 
@@ -191,6 +197,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--reenactments", type=Path, required=True, metavar="DIR", help="frames.tar and index.parquet of one method"
     )
+    parser.add_argument(
+        "--real", type=Path, metavar="CSV", help="real set of FID and FFD (default: real.csv beside --pairs)"
+    )
     parser.add_argument("--protocol", choices=sorted(PROTOCOLS), help="default: the pair list's name")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="scores to write")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="processes that measure")
@@ -206,9 +215,11 @@ def _run(arguments: argparse.Namespace) -> None:
     if protocol not in PROTOCOLS:
         raise InputError(f"--pairs {arguments.pairs} is not named self, cross or multiview; say which with --protocol.")
     pairs = read_pairs(arguments.pairs)
+    has_sets = any(is_set_metric(METRICS[key]) for key in PROTOCOLS[protocol])
+    real = read_real(arguments.real or arguments.pairs.with_name("real.csv")) if has_sets else []
     with Reenactments(arguments.reenactments) as outputs:
         shards = ShardReader(arguments.shards)
-        table = score(pairs, outputs, shards, protocol, settings.choice(), arguments.threads)
+        table = score(pairs, outputs, shards, protocol, settings.choice(), arguments.threads, real)
     with atomic(arguments.output) as temporary:
         table.to_parquet(temporary, index=False)
 

@@ -1,5 +1,6 @@
 """Settings of the evaluation: what is compared, with which detectors, and how the results are drawn."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -13,7 +14,7 @@ COPY, COPY_NAME = "copy", "copy of the source"
 
 
 class ProtocolSettings(Block):
-    """Which images are compared: the sizes of the three protocols' pair lists."""
+    """Which images are compared: the sizes of the three protocols' pair lists, or the lists themselves."""
 
     self_frames_per_clip: int = Field(
         default=40, ge=1, description="driver frames of each test clip in self-reenactment"
@@ -25,6 +26,11 @@ class ProtocolSettings(Block):
         default=3, ge=1, description="cross pairs rendered at the 25 views of the multi-view protocol"
     )
     seed: int = Field(default=0, ge=0, description="seed of the sampled frames and pairs")
+    frozen: Path | None = Field(
+        default=None,
+        description="folder of pair lists, such as another run's pairs, taken instead of sampling: "
+        "{dataset}/self.csv, cross.csv, multiview.csv and real.csv",
+    )
 
 
 class FigureSettings(Block):

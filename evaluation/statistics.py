@@ -1,4 +1,8 @@
-"""Means with 95 % bootstrap intervals over clips, or over blocks of frames where clips are few."""
+"""Means and differences of means with 95 % bootstrap intervals over clips, or blocks of frames where clips are few.
+
+The intervals are percentile intervals of a cluster bootstrap (Efron and Tibshirani 1993, chapters 8 and 13): images of
+one clip resemble each other, so whole clips are drawn.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +26,13 @@ class Interval:
     units: str
 
 
+@dataclass(frozen=True)
+class Difference(Interval):
+    """A mean difference of pairs with its interval and its two-sided p (None where the interval is None)."""
+
+    p: float | None = None
+
+
 def resampling_units(clips: Sequence[str], blocks: Sequence[str]) -> tuple[list[str], str]:
     """The unit of each row and its description: clips from ten clips on, below that blocks of 25 frames.
 
@@ -40,6 +51,40 @@ def mean_interval(
     values: Sequence[float], clips: Sequence[str], blocks: Sequence[str], samples: int, seed: int = 0
 ) -> Interval:
     """Mean of ``values`` and the percentile interval from resampling whole clips (or blocks) with replacement."""
+    mean, means, description = _resampled(values, clips, blocks, samples, seed)
+    if means is None:
+        return Interval(mean, None, None, description)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(mean, float(low), float(high), description)
+
+
+def paired_difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    clips: Sequence[str],
+    blocks: Sequence[str],
+    samples: int,
+    seed: int = 0,
+) -> Difference:
+    """Mean of ``first − second``, two methods' scores of the same pairs, with interval and p (paired bootstrap).
+
+    The units are those of :func:`mean_interval`. p is twice the smaller share of resampled means on either side of
+    zero, the measured sample counted as one more resample, so that p is never 0 and at least 2 / (samples + 1).
+    """
+    differences = np.subtract(first, second, dtype=np.float64)
+    mean, means, description = _resampled(differences.tolist(), clips, blocks, samples, seed)
+    if means is None:
+        return Difference(mean, None, None, description)
+    low, high = np.percentile(means, [2.5, 97.5])
+    rarer = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
+    p = min(1.0, 2.0 * (rarer + 1) / (samples + 1))
+    return Difference(mean, float(low), float(high), description, p)
+
+
+def _resampled(
+    values: Sequence[float], clips: Sequence[str], blocks: Sequence[str], samples: int, seed: int
+) -> tuple[float, NDArray[np.float64] | None, str]:
+    """Mean, means of ``samples`` draws of whole units (None below two units), and the units in words."""
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.size == 0:
         raise ValueError("no values to average")
@@ -48,11 +93,21 @@ def mean_interval(
     sums, counts = np.bincount(index, weights=numbers), np.bincount(index)
     mean = float(numbers.mean())
     if len(counts) < 2 or not np.isfinite(mean):
-        return Interval(mean, None, None, description)
+        return mean, None, description
     drawn = np.random.default_rng(seed).integers(0, len(counts), size=(samples, len(counts)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(mean, float(low), float(high), description)
+    return mean, sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), description
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p values of one family, adjusted by Holm (1979): reject those that stay at or below the level.
+
+    The family's chance of any false rejection is then at most the level, whatever the dependence.
+    """
+    order = np.argsort(p, kind="stable")
+    stepped = np.asarray(p, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return [float(value) for value in adjusted]
 
 
 def set_interval(

@@ -1,6 +1,7 @@
 """Tables 1–5: every cell of the paper, then what this run measured on its own datasets.
 
-One CSV, Markdown and LaTeX file per table. A paper's number and an embedded backend's never share a row.
+One CSV, Markdown and LaTeX file per table, and one CSV of the methods' paired comparisons, from which the marks come.
+A paper's number and an embedded backend's never share a row.
 """
 
 import argparse
@@ -15,15 +16,18 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from evaluation.metrics.catalogue import BY_NAME, METRICS, TABLES, Metric
+from evaluation.comparisons import COLUMNS as COMPARED
+from evaluation.comparisons import NUMBERS, Marks, compare, marks, part_name
+from evaluation.latex import tex
+from evaluation.metrics.catalogue import METRICS, TABLES, Metric
 from evaluation.outputs import EMPTY_SCORE
-from evaluation.render import markdown, tex
+from evaluation.paper import paper_ranks, paper_rows
+from evaluation.render import markdown
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
 from evaluation.statistics import mean_interval
 from preprocessing.cli import Block, InputError, add_common, load_settings, run_command, validated
 from preprocessing.files import atomic
 
-PAPER_CELLS = Path(__file__).with_name("paper_tables.csv")
 COLUMNS = (
     "table",
     "task",
@@ -49,7 +53,6 @@ TASK_OF_TABLE = {
     4: "multi-view-synthesis",
     5: "ablation",
 }
-UNNAMED_DATASET = "VoxCeleb1"  # Tables 1, 2 and 4 leave the dataset open; we measure them on VoxCeleb1's test set
 MOTIONS = ("absolute", "relative", "relative_best", "")
 Row = dict[str, Any]
 # Stands for a score file without rows: the method ran, but the dataset has no such pairs.
@@ -84,13 +87,11 @@ class Run:
     samples: int
 
 
-def paper_cells() -> pd.DataFrame:
-    """The paper's cells as text: table, task, dataset, method, metric, value."""
-    return pd.read_csv(PAPER_CELLS, dtype=str, keep_default_na=False)
-
-
 def read_scores(directories: Iterable[Path]) -> pd.DataFrame:
     """All score files of all given runs with columns run, dataset, method (slug) and protocol added."""
+    directories = list(directories)
+    if len({directory.resolve() for directory in directories}) < len(directories):
+        raise InputError("--scores names the same folder twice.")
     parts = []
     for directory in directories:
         files = sorted(directory.glob("*/*/*.parquet"))
@@ -103,7 +104,7 @@ def read_scores(directories: Iterable[Path]) -> pd.DataFrame:
                 raise InputError(f"Cannot read the scores {path}: {error}.") from None
             dataset, method, protocol = path.parent.parent.name, path.parent.name, path.stem
             part = part if len(part) else pd.DataFrame([NOTHING])
-            parts.append(part.assign(run=directory.parent.name, dataset=dataset, method=method, protocol=protocol))
+            parts.append(part.assign(run=str(directory), dataset=dataset, method=method, protocol=protocol))
     scores = pd.concat(parts, ignore_index=True)
     scores["motion"] = scores["motion"].replace("none", "")
     return scores
@@ -138,7 +139,7 @@ def identities(shards: Iterable[Path], train_on: Iterable[str] | None = None) ->
 def build(table: int, scores: pd.DataFrame, methods: Methods, run: Run) -> pd.DataFrame:
     """One table: a row for each of the paper's cells, then the run's own rows; columns as in :data:`COLUMNS`."""
     own = _own_rows(table, scores, methods, run)
-    rows = _paper_rows(table, own) + own
+    rows = paper_rows(table, own) + own
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     key = ["table", "dataset", "method", "metric", "motion"]
     if frame.duplicated(key).any():
@@ -175,7 +176,7 @@ def _method_rows(table: int, scores: pd.DataFrame, dataset: str, unseen: bool, m
                 {
                     "table": table,
                     "task": TASK_OF_TABLE[table],
-                    "dataset": f"{dataset}-unseen-clip" if unseen else dataset,
+                    "dataset": part_name(dataset, unseen),
                     "method": method,
                     "metric": metric.name,
                     "motion": motion,
@@ -237,85 +238,22 @@ def _label(run: Run, dataset: str, unseen: bool, method: str, units: str, seeds:
     return "; ".join(word for word in words if word)
 
 
-def _paper_rows(table: int, own: list[Row]) -> list[Row]:
-    rows = []
-    for cell in paper_cells().to_dict("records"):
-        if int(cell["table"]) != table:
-            continue
-        row: Row = {
-            "table": table,
-            "task": cell["task"],
-            "dataset": cell["dataset"],
-            "method": cell["method"],
-            "metric": cell["metric"],
-            "motion": "",
-            "measured": None,
-            "ci_low": None,
-            "ci_high": None,
-            "paper": cell["value"],
-            "n_used": 0,
-            "n_attempted": 0,
-            "backend": "",
-            "label": "the paper's number",
-            "reason": "",
-        }
-        same = _comparable(cell, own)
-        if same:
-            taken = ("measured", "ci_low", "ci_high", "n_used", "n_attempted", "backend", "label", "reason")
-            row |= {name: same[name] for name in taken}
-        else:
-            row["reason"] = _why_not(cell, own)
-        rows.append(row)
-    return rows
-
-
-def _comparable(cell: dict[str, str], own: list[Row]) -> Row | None:
-    """The run's measurement of one of the paper's cells: same dataset, method and metric, by the standard backend."""
-    wanted = (_folded(cell["dataset"] or UNNAMED_DATASET), cell["method"], cell["metric"])
-    for row in own:
-        same = (_folded(row["dataset"]), row["method"], row["metric"]) == wanted
-        if (
-            same
-            and row["motion"] == "absolute"
-            and row["measured"] is not None
-            and row["backend"] == BY_NAME[row["metric"]].standard
-        ):
-            return row
-    return None
-
-
-def _folded(dataset: str) -> str:
-    """A dataset's name as it may be spelled in a path: VoxCeleb1 is voxceleb1, TalkingHead-1KH talkinghead1kh."""
-    return "".join(letter for letter in dataset.lower() if letter.isalnum())
-
-
-def _why_not(cell: dict[str, str], own: list[Row]) -> str:
-    dataset = cell["dataset"] or UNNAMED_DATASET
-    reasons = []
-    if _folded(dataset) not in {_folded(row["dataset"]) for row in own}:
-        reasons.append(f"dataset {dataset} not in this run")
-    if cell["method"] not in {row["method"] for row in own}:
-        reasons.append(f"method {cell['method']} not in this run")
-    metric = BY_NAME[cell["metric"]]
-    if metric.embedded != metric.standard and not any(
-        r["metric"] == metric.name and r["backend"] == metric.standard and r["measured"] is not None for r in own
-    ):
-        reasons.append(f"standard backend {metric.standard} not in this run")
-    return "; ".join(reasons) or "not measured in this run"
-
-
 def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def write(frame: pd.DataFrame, table: int, directory: Path) -> None:
+def write(frame: pd.DataFrame, table: int, found: Marks, directory: Path) -> None:
     """Write ``table{n}.csv``, ``.md`` and ``.tex`` into ``directory``; the CSV last."""
-    for suffix, text in ((".md", markdown(frame, table)), (".tex", tex(frame, table))):
+    for suffix, text in ((".md", markdown(frame, table, found)), (".tex", tex(frame, table, found))):
         with atomic(directory / f"table{table}{suffix}") as temporary:
             temporary.write_text(text, encoding="utf-8")
-    numbers = frame.assign(**{name: [_number(v) for v in frame[name]] for name in ("measured", "ci_low", "ci_high")})
-    with atomic(directory / f"table{table}.csv") as temporary:
-        numbers.to_csv(temporary, index=False, lineterminator="\n")
+    _write_csv(frame, ("measured", "ci_low", "ci_high"), directory / f"table{table}.csv")
+
+
+def _write_csv(frame: pd.DataFrame, numbers: Iterable[str], path: Path) -> None:
+    text = frame.assign(**{name: [_number(value) for value in frame[name]] for name in numbers})
+    with atomic(path) as temporary:
+        text.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _number(value: Any) -> str:
@@ -358,8 +296,14 @@ def _run(arguments: argparse.Namespace) -> None:
     methods = Methods.read(arguments.methods)
     run = Run(arguments.label, identities(arguments.shards, arguments.train_on), settings.bootstrap_samples)
     scores = read_scores(arguments.scores)
+    comparisons = []
     for table in TABLES:
-        write(build(table, scores, methods, run), table, arguments.output)
+        of_table = scores[scores["protocol"] == PROTOCOL_OF_TABLE[table]]
+        comparisons.append(compare(table, of_table, methods.of_table(table), run.samples))
+        found = marks(comparisons[-1], paper_ranks(table))
+        write(build(table, scores, methods, run), table, found, arguments.output)
+    joined = pd.DataFrame([row for part in comparisons for row in part.to_dict("records")], columns=list(COMPARED))
+    _write_csv(joined, NUMBERS, arguments.output / "comparisons.csv")
 
 
 if __name__ == "__main__":

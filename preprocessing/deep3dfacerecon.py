@@ -22,8 +22,6 @@ from preprocessing.cli import InputError
 from preprocessing.geometry import scaled_orthographic
 from preprocessing.statedicts import fill
 
-NETWORK = "epoch_20.pth"
-LANDMARKS = "similarity_Lm3D_all.mat"
 SIDE = 224
 STANDARD_SCALE = 102.0  # pixels of the crop per unit of the standard face
 FIVE = ((36, 39), (42, 45), (30,), (48,), (54,))  # eyes (of their corners), nose, corners of the mouth among 68 points
@@ -60,7 +58,7 @@ class CoefficientNetwork(nn.Module):
 
 
 def load_network(path: Path) -> CoefficientNetwork:
-    """The network from :data:`NETWORK`; a file of another layout raises InputError."""
+    """The network from :data:`DEEP3D_NETWORK`; a file of another layout raises InputError."""
     state = weights.load(path).get("net_recon")
     if not isinstance(state, dict):
         raise InputError(f"The weights {path} lack the entry net_recon of Deep3DFaceRecon.")
@@ -89,7 +87,7 @@ def _sizes(shape: Sequence[int | None]) -> str:
 
 
 def load_standard_face(path: Path) -> NDArray[np.float64]:
-    """The standard face's five points [5, 3] from :data:`LANDMARKS` (y up): eyes, nose, corners of the mouth."""
+    """The standard face's five points [5, 3] from :data:`DEEP3D_LANDMARKS` (y up): eyes, nose, corners of the mouth."""
     points = load_matrices(path, {"lm": (68, 3)})["lm"]
     return np.array([points[list(group)].mean(axis=0) for group in FIVE])
 

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 REGISTRY = Path(__file__).parents[1] / "workflow" / "config" / "weights.tsv"
 COLUMNS = ("name", "url", "sha256", "bytes", "licence", "gated", "used_by")
+# Files of Deep3DFaceRecon, named here so that planning a run need not load its network.
+DEEP3D_NETWORK = "epoch_20.pth"
+DEEP3D_LANDMARKS = "similarity_Lm3D_all.mat"
 UNVERIFIED = "unverified"
 
 
@@ -117,8 +120,8 @@ def missing(name: str) -> str | None:
     if not entry.path.is_file():
         return f"weights {name} are not in the cache"
     if not entry.fits(entry.path):
-        origin = "recorded when they were first seen" if entry.sha256 == UNVERIFIED else "registered"
-        return f"weights {name} in the cache do not have the {origin} sha256"
+        other = "than when first seen" if entry.sha256 == UNVERIFIED else "or size than registered"
+        return f"weights {name} in the cache have another sha256 {other}"
     _record(entry)
     return None
 

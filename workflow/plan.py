@@ -226,10 +226,14 @@ class Plan:
         return [(dataset, method, protocol) for dataset in run.test_on for method, protocol in rows]
 
     def pairs(self, run: str) -> list[str]:
-        """The pair lists of the three protocols."""
-        return [
-            f"results/{run}/pairs/{dataset}/{name}.csv" for dataset, name in product(self.settings_.test_on, PROTOCOLS)
-        ]
+        """The pair lists of the three protocols, the real set and the rules behind them."""
+        names = [*(f"{protocol}.csv" for protocol in PROTOCOLS), "real.csv", "protocol.json"]
+        return [f"results/{run}/pairs/{dataset}/{name}" for dataset, name in product(self.settings_.test_on, names)]
+
+    def frozen(self, dataset: str) -> list[str]:
+        """A dataset's frozen lists, as far as they are there (what is missing, the choice of pairs names)."""
+        folder = self.settings_.evaluation.protocol.frozen
+        return [] if folder is None else sorted(map(str, (folder / dataset).glob("*.csv")))
 
     def reenactments(self, run: str) -> list[str]:
         """Indices of the re-enacted images."""
@@ -243,9 +247,9 @@ class Plan:
         return [f"results/{run}/scores/{'/'.join(row)}.parquet" for row in self.tested()]
 
     def tables(self, run: str) -> list[str]:
-        """Tables 1 to 5 as CSV, Markdown and LaTeX."""
-        names = product(TABLES, ("csv", "md", "tex"))
-        return [f"results/{run}/tables/table{number}.{suffix}" for number, suffix in names]
+        """Tables 1 to 5 as CSV, Markdown and LaTeX, and the methods' comparisons."""
+        names = [f"table{number}.{suffix}" for number, suffix in product(TABLES, ("csv", "md", "tex"))]
+        return [f"results/{run}/tables/{name}" for name in (*names, "comparisons.csv")]
 
     def figures(self, run: str) -> list[str]:
         """Figures 1 and 3 to 6."""

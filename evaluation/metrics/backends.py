@@ -13,23 +13,25 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics.choice import INCEPTION, path_of
+from evaluation.metrics.choice import BFM, BUFFALO, CLEAN_INCEPTION, INCEPTION, VGGFACE2, path_of
 from evaluation.metrics.faces import Face, FaceReader
 from evaluation.metrics.geometry import aligned_shapes
 from evaluation.pictures import Picture, digest
+from preprocessing.weights import DEEP3D_LANDMARKS, DEEP3D_NETWORK
 
 Array = NDArray[np.float64]
 Reading = Array | str | None
 Reader = Callable[[Sequence[Picture]], Sequence[Reading]]
 T = TypeVar("T")
 KEPT = 512  # pictures whose readings are remembered at once
+KEPT_LARGE = 64  # where a reading is of the size of a picture
 
 
 class Remembering(Generic[T]):
-    """A reader that reads each picture once while it is among the last :data:`KEPT` different ones."""
+    """A reader that reads each picture once while it is among the last ``kept`` different ones."""
 
-    def __init__(self, read: Callable[[Sequence[Picture]], Sequence[T]]) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[Sequence[Picture]], Sequence[T]], kept: int = KEPT) -> None:
+        self._read, self._least = read, kept
         self._kept: OrderedDict[str, T] = OrderedDict()
 
     def __call__(self, pictures: Sequence[Picture]) -> list[T]:
@@ -41,7 +43,7 @@ class Remembering(Generic[T]):
         found = [self._kept[key] for key in keys]
         for key in keys:
             self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
+        while len(self._kept) > self._least:
             self._kept.popitem(last=False)
         return found
 
@@ -64,6 +66,13 @@ class Tools:
         return read
 
     @cached_property
+    def largest_face(self) -> "Remembering[Array | None]":
+        """MTCNN's largest face of each picture."""
+        from evaluation.metrics.standard.mtcnn import Mtcnn
+
+        return Remembering(Mtcnn(self.device))
+
+    @cached_property
     def device(self) -> str:
         """Where PyTorch's networks run: a GPU where there is one."""
         import torch
@@ -84,6 +93,37 @@ def _inception(tools: Tools) -> Reader:
     return Inception(path_of(INCEPTION), tools.device)
 
 
+def _clean_fid(tools: Tools) -> Reader:
+    from evaluation.metrics.standard.cleanfid import CleanFid
+
+    return CleanFid(path_of(CLEAN_INCEPTION), tools.device)
+
+
+def _facenet(tools: Tools) -> Reader:
+    from evaluation.metrics.standard.facenet import Facenet
+
+    return Facenet(path_of(VGGFACE2), tools.device, tools.largest_face)
+
+
+def _arcface(tools: Tools) -> Reader:
+    from evaluation.metrics.standard.arcface import ArcFace
+
+    return ArcFace(path_of(BUFFALO), tools.largest_face)
+
+
+def _deep3d(tools: Tools) -> Reader:
+    from evaluation.metrics.standard.deep3d import Deep3d
+
+    network, model, landmarks = (path_of(name) for name in (DEEP3D_NETWORK, BFM, DEEP3D_LANDMARKS))
+    return Deep3d(network, model, landmarks, tools.device, tools.largest_face)
+
+
+def _gaze_tracking(_: Tools) -> Reader:
+    from evaluation.metrics.standard.gazetracking import GazeTracking
+
+    return GazeTracking()
+
+
 @dataclass(frozen=True)
 class Backend:
     """One backend: what builds its reader, and what brings two of its readings together before the formula."""
@@ -91,12 +131,18 @@ class Backend:
     name: str
     read: Callable[[Tools], Reader]
     align: Callable[[Array, Array], tuple[Array, Array]] | None = None
+    kept: int = KEPT
 
 
 READERS = {
     backend.name: backend
     for backend in (
         Backend("pytorch-fid", _inception),
+        Backend("clean-fid", _clean_fid),
+        Backend("facenet-vggface2", _facenet),
+        Backend("arcface-r50", _arcface),
+        Backend("deep3dfacerecon-bfm09", _deep3d, kept=KEPT_LARGE),
+        Backend("gazetracking", _gaze_tracking),
         Backend("dlib-128", lambda tools: tools.of_face(lambda face: face.identity)),
         Backend("AUCON-geo", lambda tools: tools.of_face(lambda face: face.units)),
         Backend("facemesh-pose", lambda tools: tools.of_face(lambda face: face.degrees)),

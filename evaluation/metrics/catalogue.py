@@ -44,15 +44,15 @@ METRICS = {
         Metric("ssim", "SSIM", "target", True, "scikit-image", "scikit-image"),
         Metric("psnr", "PSNR", "target", True, "numpy", "numpy", "dB", 2),
         Metric("lpips", "LPIPS", "target", False, None, "lpips-alex"),
-        Metric("fid", "FID", "real", False, None, "pytorch-fid", decimals=1),
+        Metric("fid", "FID", "real", False, None, "pytorch-fid", decimals=1, others=("clean-fid",)),
         Metric("ffd", "FFD-dlib", "real", False, "dlib-128", None, decimals=4, paper=False),
-        Metric("csim", "CSIM", "source", True, "dlib-128", "facenet-vggface2"),
+        Metric("csim", "CSIM", "source", True, "dlib-128", "facenet-vggface2", others=("arcface-r50",)),
         Metric("csim_l2", "CSIM-L2", "source", False, "dlib-128", None, paper=False),
         Metric("aucon", "AUCON", "target", True, "AUCON-geo", "py-feat"),
         Metric("prmse", "PRMSE", "pose", False, "facemesh-pose", "py-feat", "°", 2),
         Metric("avd", "AVD", "source", False, "facemesh-478", "deep3dfacerecon-bfm09", "dm", 4),
         Metric("et", "ET", "target", False, "facemesh-iris", "gazetracking", "px at 256²", 2),
-        Metric("et_width", "ET-width", "target", False, "facemesh-iris", None, "eye widths", 3, paper=False),
+        Metric("et_width", "ET-width", "target", False, "facemesh-iris", "gazetracking", "eye widths", 3, paper=False),
     )
 }
 BY_NAME = {metric.name: metric for metric in METRICS.values()}

@@ -5,19 +5,25 @@ from pathlib import Path
 
 from evaluation.metrics.catalogue import Metric
 from preprocessing import weights
+from preprocessing.weights import DEEP3D_LANDMARKS, DEEP3D_NETWORK
 
 ALEXNET = "alexnet-owt-7be5be79.pth"
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
+CLEAN_INCEPTION = "inception-2015-12-05.pt"
+VGGFACE2 = "20180402-114759-vggface2.pt"
+BUFFALO = "buffalo_l.zip"  # insightface's model pack, which holds w600k_r50.onnx
+BFM = "BFM_model_front.mat"
 # The registered files that a backend needs; backends that are not named here carry theirs.
 FILES: dict[str, tuple[str, ...]] = {
     "lpips-alex": (ALEXNET,),
     "pytorch-fid": (INCEPTION,),
+    "clean-fid": (CLEAN_INCEPTION,),
+    "facenet-vggface2": (VGGFACE2,),
+    "arcface-r50": (BUFFALO,),
+    "deep3dfacerecon-bfm09": (DEEP3D_NETWORK, BFM, DEEP3D_LANDMARKS),
 }
 NOT_HERE = {
-    "facenet-vggface2": "the standard backend facenet-pytorch (VGGFace2) is not part of this environment",
     "py-feat": "the standard backend py-feat is not part of this environment",
-    "deep3dfacerecon-bfm09": "the standard backend Deep3DFaceRecon needs the licence-gated BFM09, which is not here",
-    "gazetracking": "the standard backend GazeTracking is not part of this environment",
 }
 
 

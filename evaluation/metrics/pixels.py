@@ -17,20 +17,36 @@ def _checked(a: Picture, b: Picture) -> None:
 
 
 def l1(a: Picture, b: Picture) -> float:
-    """Mean absolute difference of two 8-bit pictures, in [0, 1]."""
+    """Mean absolute difference of two 8-bit pictures [H, W, 3], over 255: in [0, 1].
+
+    Raises ValueError for pictures of different sizes or not 8-bit.
+    """
     _checked(a, b)
     return float(np.abs(a.astype(np.float64) - b).mean() / 255.0)
 
 
 def psnr(a: Picture, b: Picture) -> float:
-    """10·log10(255²/MSE) in decibels, differences taken in float, never in uint8; infinite for identical pictures."""
+    """10·log10(255²/MSE) in decibels over all pixels and channels of two 8-bit pictures [H, W, 3].
+
+    Differences are taken in float: those of uint8 wrap. Infinite for identical pictures; 0 at the least. The metric of
+    a set is the mean over images, not the PSNR of the pooled MSE (docs/metrics.md).
+
+    Raises ValueError for pictures of different sizes or not 8-bit.
+    """
     _checked(a, b)
     error = float(np.mean((a.astype(np.float64) - b) ** 2))
     return math.inf if error == 0 else 10.0 * math.log10(255.0**2 / error)
 
 
 def ssim(a: Picture, b: Picture) -> float:
-    """SSIM of Wang 2004 on RGB: Gaussian window of 11, σ 1.5, population covariance, a 5-pixel border left out."""
+    """SSIM of two 8-bit pictures [H, W, 3], the mean over RGB; −1 to 1, 1 for identical pictures.
+
+    Wang et al. 2004, equation 13: Gaussian window of 11 pixels, σ 1.5, K₁ .01, K₂ .03, range 255, population
+    covariance; the border of 5 pixels, where the window leaves the picture, does not count. scikit-image with these
+    arguments (its own defaults are others).
+
+    Raises ValueError for pictures of different sizes, not 8-bit, or below 11 pixels a side.
+    """
     _checked(a, b)
     if min(a.shape[:2]) < SMALLEST:
         raise ValueError(f"SSIM needs pictures of at least {SMALLEST} pixels a side, got {a.shape[1]}×{a.shape[0]}")

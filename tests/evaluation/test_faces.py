@@ -144,7 +144,7 @@ def test_backends_and_reasons(tmp_path, monkeypatch):
     monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
     assert Choice("auto").backend(METRICS["csim"]) == ("dlib-128", "")
     backend, reason = Choice("standard").backend(METRICS["avd"])
-    assert backend == "deep3dfacerecon-bfm09" and "BFM09" in reason
+    assert backend == "deep3dfacerecon-bfm09" and "epoch_20.pth" in reason
     assert Choice("embedded").backend(METRICS["lpips"])[1]
     assert "alexnet" in Choice("auto").backend(METRICS["lpips"])[1]
     assert Choice("standard").backend(METRICS["ssim"]) == ("scikit-image", "")

@@ -1,27 +1,26 @@
-"""Choosing the real set and reading inputs at the generated frames' size."""
+"""Reading the real set, and inputs at the generated frames' size."""
 
 import numpy as np
+import pytest
 
-from evaluation.outputs import Inputs, held_out_frames
+from evaluation.outputs import Inputs, read_real
+from preprocessing.cli import InputError
 from preprocessing.reader import Sample
 
 
-def sample(clip: str, frames: int, split: str = "test", tube: int = 0) -> Sample:
-    return Sample(f"{clip}_{tube:02d}", clip, clip, split, frames, 25.0, "00000", "tiny")
-
-
-def test_held_out_frames_are_shared_among_clips():
-    samples = [sample("a", 5), sample("b", 100), sample("c", 60), sample("c", 60, tube=1), sample("d", 99, "train")]
-    chosen = held_out_frames(samples, 45)
-    assert len(chosen) == len(set(chosen)) == 45
-    per_clip = {clip: sum(key.startswith(clip) for key, _ in chosen) for clip in "abcd"}
-    assert per_clip == {"a": 5, "b": 20, "c": 20, "d": 0}
-    assert held_out_frames([], 9) == [] and len(held_out_frames([sample("a", 3)], 9)) == 3
+def test_a_real_set_reads_back_and_bad_files_are_named(tmp_path):
+    (tmp_path / "real.csv").write_text("key,frame,clip\n007,3,7\nb_00,0,b\n")
+    assert read_real(tmp_path / "real.csv") == [("007", 3), ("b_00", 0)]
+    (tmp_path / "bad.csv").write_text("key,clip\n")
+    with pytest.raises(InputError, match=r"bad\.csv lacks the columns frame"):
+        read_real(tmp_path / "bad.csv")
+    with pytest.raises(InputError, match=r"nowhere\.csv"):
+        read_real(tmp_path / "nowhere.csv")
 
 
 def test_inputs_are_black_where_the_mask_is_background():
     class Shards:
-        samples = [sample("a", 1)]  # noqa: RUF012
+        samples = [Sample("a_00", "a", "a", "test", 1, 25.0, "00000", "tiny")]  # noqa: RUF012
 
         def frames(self, key, indices):
             return np.full((len(indices), 8, 8, 3), 200, np.uint8)

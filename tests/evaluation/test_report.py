@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from evaluation import report
+from evaluation.comparisons import COLUMNS as COMPARED
 from evaluation.departures import departures
 from evaluation.report import health_rows, table_view
 from evaluation.tables import COLUMNS
@@ -197,14 +198,22 @@ def test_health_verdicts():
     assert health_rows(None) == []
 
 
-def test_tables_stand_side_by_side_and_mark_what_beats_the_copy():
+def against_copy(motion, better):
+    values = dict.fromkeys(COMPARED, "") | {"table": 1, "dataset": "embedded", "metric": "PSNR", "motion": motion}
+    return values | {"method": "PlaneDict", "other": "copy of the source", "p": 0.01, "better": better}
+
+
+def test_tables_stand_side_by_side_and_mark_what_significantly_beats_the_copy():
     frame = table().replace({np.nan: None})
-    view = table_view(frame, 1)
+    rows = [against_copy("absolute", "PlaneDict"), against_copy("relative", "")]
+    view = table_view(frame, 1, pd.DataFrame(rows))
     assert [line["name"] for group in view["paper"] for line in group["lines"]] == ["FOMM"]
     own = {line["name"]: line["cells"] for group in view["own"] for line in group["lines"]}
-    assert own["PlaneDict (absolute)"][1]["mark"] == "better" and own["PlaneDict (relative)"][1]["mark"] == "worse"
+    assert own["PlaneDict (absolute)"][1]["mark"] == "better" and own["PlaneDict (relative)"][1]["mark"] == ""
     assert own["copy of the source"][1]["mark"] == "" and own["PlaneDict (absolute)"][2]["value"] == "—"
-    assert view["own"][0]["label"] == "demo-scale, trained here"
+    assert view["own"][0]["label"] == "demo-scale, trained here" and "LPIPS" in view["odd"][0]
+    worse = table_view(frame, 1, pd.DataFrame([against_copy("relative", "copy of the source")]))["own"][0]["lines"][1]
+    assert worse["name"] == "PlaneDict (relative)" and worse["cells"][1]["mark"] == "worse"
 
 
 def test_departures_are_read_off_the_configuration():

@@ -83,7 +83,7 @@ def test_metrics_of_the_source_need_a_source(run, tmp_path, folders):
 
 def test_a_backend_that_is_not_here_gives_null_and_a_reason(run, tmp_path, folders):
     metrics = run(*folders, "--backend", "standard", metrics=("csim", "psnr"))["metrics"]
-    assert metrics["csim"]["value"] is None and "facenet" in metrics["csim"]["reason"]
+    assert metrics["csim"]["value"] is None and "vggface2" in metrics["csim"]["reason"]
     assert metrics["psnr"]["value"] > 10
 
 

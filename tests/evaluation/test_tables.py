@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation.comparisons import Marks
 from evaluation.metrics.catalogue import METRICS, PROTOCOLS
-from evaluation.tables import COLUMNS, Methods, Run, build, identities, paper_cells, read_scores, write
+from evaluation.paper import paper_cells
+from evaluation.tables import COLUMNS, Methods, Run, build, identities, read_scores, write
 from preprocessing.cli import InputError
 
 METHODS = Methods(
@@ -130,6 +132,16 @@ def test_seeds_are_pooled(tmp_path):
     assert "2 seeds pooled" in row["label"]
 
 
+def test_seeds_in_folders_of_one_name_are_two_runs_and_one_folder_is_not_read_twice(tmp_path):
+    runs = [write_scores(tmp_path / place, shift=shift) for place, shift in (("here", 0), ("there", 100))]
+    frame = build(1, read_scores(runs), METHODS, RUN)
+    assert (
+        frame[(frame["method"] == "PlaneDict") & (frame["paper"] == "")]["label"].str.contains("2 seeds pooled").all()
+    )
+    with pytest.raises(InputError, match="twice"):
+        read_scores([runs[0], runs[0] / ".." / "scores"])
+
+
 def test_a_dataset_without_pairs_keeps_its_rows(tmp_path):
     root = write_scores(tmp_path)
     for path in root.glob("*/*/cross.parquet"):
@@ -163,7 +175,7 @@ def test_a_standard_backend_on_the_papers_dataset_fills_the_papers_row(tmp_path)
 
 def test_written_files_read_back(scores, tmp_path):
     for table in range(1, 6):
-        write(build(table, read_scores([scores]), METHODS, RUN), table, tmp_path)
+        write(build(table, read_scores([scores]), METHODS, RUN), table, Marks(), tmp_path)
         with open(tmp_path / f"table{table}.csv", newline="") as stream:
             rows = list(csv.DictReader(stream))
         assert tuple(rows[0]) == COLUMNS
@@ -171,8 +183,6 @@ def test_written_files_read_back(scores, tmp_path):
         heads = [line for line in markdown.splitlines() if line.startswith("| Dataset")]
         assert len(heads) == 1 and "paper" in heads[0] and "measured" in heads[0]
         assert len({line.count("|") for line in markdown.splitlines() if line.startswith("|")}) == 1
-        tex = (tmp_path / f"table{table}.tex").read_text()
-        assert tex.count(r"\begin") == tex.count(r"\end") == 2
     assert "0.870" in (tmp_path / "table1.md").read_text()
 
 
@@ -203,7 +213,7 @@ def test_the_command_writes_all_tables_and_names_bad_input(scores, tmp_path):
     ]
     subprocess.run([*command, "--scores", str(scores), "--label", "mini"], check=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        f"table{n}.{s}" for n in range(1, 6) for s in ("csv", "md", "tex")
+        ["comparisons.csv", *(f"table{n}.{s}" for n in range(1, 6) for s in ("csv", "md", "tex"))]
     )
     bad = subprocess.run([*command, "--scores", str(tmp_path / "nowhere")], capture_output=True, text=True)
     assert bad.returncode == 2 and "nowhere" in bad.stderr and "Traceback" not in bad.stderr

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from pytorch_fid import inception
 
 from evaluation.measure import Sample, measured
 from evaluation.metrics.catalogue import METRICS
-from evaluation.metrics.choice import ALEXNET, INCEPTION, Choice
+from evaluation.metrics.choice import ALEXNET, Choice
 from evaluation.metrics.perceptual import Inception, Lpips
 from preprocessing import weights
 from preprocessing.cli import InputError
+from tests.evaluation.layouts import write_alexnet, write_inception
 
 
 @pytest.fixture
@@ -25,23 +25,13 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def alexnet(tmp_path_factory):
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("alexnet") / ALEXNET
     network = torchvision.models.alexnet(weights=None).features
-    torch.save({f"features.{name}": value for name, value in network.state_dict().items()}, path)
-    return path, network
+    return write_alexnet(tmp_path_factory.mktemp("alexnet"), network), network
 
 
 @pytest.fixture(scope="module")
 def inception_file(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("inception") / INCEPTION
-    with pytest.MonkeyPatch.context() as patch:
-        # Weights of the right shapes without a download: the freshly initialised network is its own state.
-        patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(torch.nn.Module, "load_state_dict", lambda *_, **__: None)
-        network = inception.fid_inception_v3()
-    torch.save({name: value.half() for name, value in network.state_dict().items()}, path)
-    return path
+    return write_inception(tmp_path_factory.mktemp("inception"))
 
 
 def pictures(*shape):

@@ -10,8 +10,6 @@ from torch import nn
 from preprocessing.cli import InputError
 from preprocessing.deep3dfacerecon import (
     FIVE,
-    LANDMARKS,
-    NETWORK,
     CoefficientNetwork,
     Coefficients,
     aligned,
@@ -20,6 +18,7 @@ from preprocessing.deep3dfacerecon import (
     load_standard_face,
 )
 from preprocessing.geometry import scaled_orthographic
+from preprocessing.weights import DEEP3D_LANDMARKS, DEEP3D_NETWORK
 
 STANDARD = np.array(
     [[-0.31, 0.29, 0.13], [0.31, 0.29, 0.13], [0.0, -0.05, 0.55], [-0.25, -0.38, 0.22], [0.25, -0.38, 0.22]]
@@ -29,7 +28,7 @@ STANDARD = np.array(
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     """A checkpoint of 24 million parameters, all nought but the heads' offsets."""
-    path = tmp_path_factory.mktemp("deep3d") / NETWORK
+    path = tmp_path_factory.mktemp("deep3d") / DEEP3D_NETWORK
     with torch.device("meta"):
         layout = CoefficientNetwork().state_dict()
     state = {name: torch.zeros(value.shape, dtype=value.dtype) for name, value in layout.items()}
@@ -58,7 +57,7 @@ def test_the_checkpoints_keys_are_the_published_ones(network):
 
 @pytest.mark.parametrize("fault", ["no entry", "another network", "another width", "truncated", "absent"])
 def test_other_checkpoints_are_refused(network, tmp_path, fault):
-    path = tmp_path / NETWORK
+    path = tmp_path / DEEP3D_NETWORK
     state = torch.load(network, weights_only=True)
     match fault:
         case "no entry":
@@ -69,7 +68,7 @@ def test_other_checkpoints_are_refused(network, tmp_path, fault):
             torch.save({"net_recon": state["net_recon"] | {"final_layers.0.bias": torch.zeros(100)}}, path)
         case "truncated":
             path.write_bytes(network.read_bytes()[:1_000_000])
-    with pytest.raises(InputError, match=NETWORK):
+    with pytest.raises(InputError, match=DEEP3D_NETWORK):
         load_network(path)
 
 
@@ -119,16 +118,16 @@ def test_a_tiny_face_needs_no_huge_picture_and_a_face_elsewhere_has_no_crop():
 
 def test_the_standard_face_is_read_from_sixty_eight_points(tmp_path):
     points = np.random.default_rng(2).normal(size=(68, 3))
-    savemat(tmp_path / LANDMARKS, {"lm": points})
-    five = load_standard_face(tmp_path / LANDMARKS)
+    savemat(tmp_path / DEEP3D_LANDMARKS, {"lm": points})
+    five = load_standard_face(tmp_path / DEEP3D_LANDMARKS)
     np.testing.assert_allclose(five[0], (points[36] + points[39]) / 2)
     np.testing.assert_allclose(five[2:], points[[30, 48, 54]])
     assert len(FIVE) == len(five) == 5
 
 
 def test_other_matlab_files_are_refused(tmp_path):
-    path = tmp_path / LANDMARKS
-    with pytest.raises(InputError, match=LANDMARKS):
+    path = tmp_path / DEEP3D_LANDMARKS
+    with pytest.raises(InputError, match=DEEP3D_LANDMARKS):
         load_standard_face(path)
     savemat(path, {"other": np.zeros(3)})
     with pytest.raises(InputError, match="called lm, but lacks"):
@@ -137,9 +136,9 @@ def test_other_matlab_files_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"not \[5 × 3\]"):
         load_standard_face(path)
     savemat(path, {"lm": np.array([["text"]], dtype=object)})
-    with pytest.raises(InputError, match=LANDMARKS):
+    with pytest.raises(InputError, match=DEEP3D_LANDMARKS):
         load_matrices(path, {"lm": (1, 1)})
     savemat(path, {"lm": np.random.default_rng(0).normal(size=(68, 3))}, do_compression=True)
     path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(InputError, match=LANDMARKS):
+    with pytest.raises(InputError, match=DEEP3D_LANDMARKS):
         load_standard_face(path)

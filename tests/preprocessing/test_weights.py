@@ -118,7 +118,7 @@ def test_a_wrong_download_gets_no_name(cache, small, web, digest, size, words):
 def test_a_wrong_file_in_the_cache_is_named_and_replaced(cache, small):
     entry = small(DIGEST)
     entry.path.write_bytes(b"other")
-    assert "do not have the registered sha256" in weights.missing("small.pth")
+    assert "another sha256 or size than registered" in weights.missing("small.pth")
     with pytest.raises(InputError, match=f"{entry.path} is a file with sha256 {OTHER}, not {DIGEST}"):
         weights.require("small.pth")
     weights.fetch(entry)
@@ -138,7 +138,7 @@ def test_an_unverified_file_is_held_to_the_first_one_seen(cache, small, web, cap
     for ask in (lambda: weights.require("small.pth"), lambda: weights.fetch(entry)):
         with pytest.raises(InputError, match=f"{entry.path} is a file with {both}"):
             ask()
-    assert "recorded when they were first seen" in weights.missing("small.pth")
+    assert "another sha256 than when first seen" in weights.missing("small.pth")
     entry.path.unlink()
     web.files["small.pth"] = b"other"
     with pytest.raises(InputError, match=f"{web.url}/small.pth gave a file with {both}"):

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evaluation.metrics.choice import ALEXNET, INCEPTION
+from evaluation.metrics.catalogue import METRICS
+from evaluation.metrics.choice import ALEXNET, BFM, FILES, INCEPTION
 from model.settings import VGG19
+from preprocessing.weights import registry
 from workflow.plan import Plan
 from workflow.settings import load, read
 
@@ -84,6 +86,17 @@ def test_a_stage_is_given_only_the_settings_it_depends_on(plan):
     assert json.loads(plan.settings("evaluation", only=("backend",))) == {"backend": "embedded"}
 
 
+def test_pairs_depend_on_frozen_lists_only_where_they_are_there(plan, tmp_path):
+    assert plan.frozen("mini") == []
+    values = plan.settings_.model_dump(mode="json")
+    values["evaluation"]["protocol"]["frozen"] = str(tmp_path)
+    frozen = Plan(load(values))
+    assert frozen.frozen("mini") == []
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini" / "cross.csv").touch()
+    assert frozen.frozen("mini") == [str(tmp_path / "mini" / "cross.csv")]
+
+
 def planned(backend, **named):
     values = yaml.safe_load((CONFIGS / "mini.yaml").read_text(encoding="utf-8"))
     values["evaluation"] |= {"backend": backend, "backends": named}
@@ -94,9 +107,13 @@ def test_weights_of_a_run(tmp_path, monkeypatch):
     """standard: all must be there; auto: those at hand are used, and others are fetched on request; embedded: none."""
     monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
     standard, auto, embedded = map(planned, ("standard", "auto", "embedded"))
-    both = [ALEXNET, INCEPTION]
-    assert standard.required_weights == standard.wanted_weights == standard.scoring_weights == both
-    assert (auto.required_weights, auto.wanted_weights, auto.scoring_weights) == ([], both, [])
+    gated = [name for name, entry in registry().items() if entry.gated]
+    files = [name for key in METRICS if (backend := METRICS[key].standard) for name in FILES.get(backend, ())]
+    assert {ALEXNET, INCEPTION, BFM} < set(files)
+    assert standard.required_weights == standard.wanted_weights == standard.scoring_weights == files
+    # A gated file cannot be fetched, so nobody is made to look for it who did not ask for what needs it.
+    assert (auto.required_weights, auto.scoring_weights) == ([], [])
+    assert auto.wanted_weights == [name for name in files if name not in gated]
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / ALEXNET).touch()
     assert auto.scoring_weights == [ALEXNET]

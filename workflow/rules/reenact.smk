@@ -2,10 +2,13 @@
 rule choose_pairs:
     input:
         shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        frozen=lambda wildcards: PLAN.frozen(wildcards.dataset),
     output:
         "results/{run}/pairs/{dataset}/self.csv",
         "results/{run}/pairs/{dataset}/cross.csv",
         "results/{run}/pairs/{dataset}/multiview.csv",
+        "results/{run}/pairs/{dataset}/real.csv",
+        "results/{run}/pairs/{dataset}/protocol.json",
     log:
         "logs/results/{run}/pairs/{dataset}.log",
     benchmark:

@@ -11,6 +11,7 @@ rule make_tables:
             category="Tables",
         ),
         tex=expand("results/{{run}}/tables/table{n}.tex", n=plan.TABLES),
+        comparisons="results/{run}/tables/comparisons.csv",
     log:
         "logs/results/{run}/tables.log",
     benchmark:

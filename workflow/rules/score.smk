@@ -3,6 +3,7 @@ rule score_pairs:
     input:
         shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
+        real="results/{run}/pairs/{dataset}/real.csv",
         reenactments=rules.reenact_pairs.output,
         registered=ancient(PLAN.checks(PLAN.required_weights)),
     output:
@@ -23,7 +24,8 @@ rule score_pairs:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
         "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
-        " --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads} --settings {params.settings:q} --log {log}"
+        " --real {input.real} --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads}"
+        " --settings {params.settings:q} --log {log}"
 
 
 rule measure_health:

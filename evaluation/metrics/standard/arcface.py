@@ -22,7 +22,6 @@ from preprocessing.geometry import procrustes
 Array = NDArray[np.float64]
 
 W600K = "w600k_r50.onnx"
-BUFFALO = "buffalo_l.zip"  # insightface's model pack, which holds it
 SIDE = 112
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]

@@ -7,27 +7,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluation.metrics.choice import CLEAN_INCEPTION
 from evaluation.pictures import Picture
 from preprocessing.cli import InputError
 
 Array = NDArray[np.float64]
-
-INCEPTION = "inception-2015-12-05.pt"
 
 
 class CleanFid:
     """Reads the Inception features [2048] of each picture; every picture has some."""
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        """The network of ``path`` (:data:`INCEPTION`, as the package names it); other files raise InputError.
+        """The network of ``path`` (:data:`CLEAN_INCEPTION`, as the package names it); other files raise InputError.
 
         A TorchScript file is a program: only one whose sha256 was checked may come here.
         """
         from cleanfid.inception_torchscript import InceptionV3W
         from cleanfid.resize import build_resizer
 
-        if path.name != INCEPTION:
-            raise InputError(f"clean-fid's network must be called {INCEPTION}, not {path.name}.")
+        if path.name != CLEAN_INCEPTION:
+            raise InputError(f"clean-fid's network must be called {CLEAN_INCEPTION}, not {path.name}.")
         self._resize = build_resizer("clean")
         self._device = device
         try:

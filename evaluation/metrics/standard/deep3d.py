@@ -14,7 +14,6 @@ from preprocessing.deep3dfacerecon import aligned, load_matrices, load_network, 
 
 Array = NDArray[np.float64]
 
-BFM = "BFM_model_front.mat"
 IDENTITIES = 80
 
 

@@ -19,7 +19,6 @@ from preprocessing.statedicts import fill
 
 Array = NDArray[np.float64]
 
-VGGFACE2 = "20180402-114759-vggface2.pt"
 SIDE = 256
 MARGIN = 0
 

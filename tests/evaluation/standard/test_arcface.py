@@ -1,6 +1,5 @@
 """ArcFace's reader on a tiny ONNX network of the published layout: the mean colour of the face, spread over 512."""
 
-import struct
 import zipfile
 
 import cv2
@@ -8,49 +7,11 @@ import numpy as np
 import pytest
 from skimage.transform import SimilarityTransform
 
-from evaluation.metrics.standard.arcface import BUFFALO, TEMPLATE, W600K, ArcFace, aligned
+from evaluation.metrics.choice import BUFFALO
+from evaluation.metrics.standard.arcface import TEMPLATE, W600K, ArcFace, aligned
 from evaluation.metrics.standard.mtcnn import POINTS
 from preprocessing.cli import InputError
-
-FLOAT = 1
-
-
-def varint(value: int) -> bytes:
-    """A whole number as protocol buffers write it."""
-    low, rest = value & 127, value >> 7
-    return bytes([low | 128]) + varint(rest) if rest else bytes([low])
-
-
-def field(number: int, value: int | str | bytes) -> bytes:
-    """One field of a protocol buffer."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def port(name: str, *shape: int) -> bytes:
-    """onnx.ValueInfoProto of floats."""
-    dimensions = b"".join(field(1, field(1, size)) for size in shape)
-    return field(1, name) + field(2, field(1, field(1, FLOAT) + field(2, dimensions)))
-
-
-def node(kind: str, output: str, *inputs: str) -> bytes:
-    """onnx.NodeProto without attributes."""
-    return b"".join(field(1, name) for name in inputs) + field(2, output) + field(4, kind)
-
-
-def onnx(mixing: np.ndarray, side: int = 112) -> bytes:
-    """onnx.ModelProto: the mean of each channel of [1, 3, side, side], times ``mixing`` [3, D]."""
-    numbers = struct.pack(f"<{mixing.size}f", *mixing.ravel())
-    tensor = b"".join(field(1, size) for size in mixing.shape) + field(2, FLOAT) + field(8, "m") + field(9, numbers)
-    nodes = node("GlobalAveragePool", "p", "x"), node("Flatten", "f", "p"), node("MatMul", "y", "f", "m")
-    graph = b"".join(field(1, part) for part in nodes) + field(2, "g") + field(5, tensor)
-    graph += field(11, port("x", 1, 3, side, side)) + field(12, port("y", 1, mixing.shape[1]))
-    return field(1, 8) + field(7, graph) + field(8, field(2, 13))
-
-
-MIXING = np.random.default_rng(0).normal(size=(3, 512)).astype(np.float32)
+from tests.evaluation.layouts import MIXING, onnx
 
 
 @pytest.fixture(scope="module")

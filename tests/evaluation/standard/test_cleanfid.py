@@ -7,33 +7,17 @@ import torch
 from cleanfid.features import InceptionV3W
 from cleanfid.utils import ResizeDataset
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
-from evaluation.metrics.standard.cleanfid import INCEPTION, CleanFid
+from evaluation.metrics.choice import CLEAN_INCEPTION
+from evaluation.metrics.standard.cleanfid import CleanFid
 from preprocessing.cli import InputError
-
-
-class Small(nn.Module):
-    """``layers`` turns normalised pictures [n, 3, 299, 299] into features [n, size, 1, 1]."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(3, size, 16, stride=16), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
-
-
-def save(folder, size=2048):
-    torch.manual_seed(0)
-    path = folder / INCEPTION
-    torch.jit.script(Small(size)).save(str(path))
-    return path
+from tests.evaluation.layouts import write_clean_fid
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    return save(tmp_path_factory.mktemp("inception"))
+    return write_clean_fid(tmp_path_factory.mktemp("inception"))
 
 
 @pytest.fixture(scope="module")
@@ -71,20 +55,20 @@ def test_shrinking_is_antialiased(reader):
 
 
 def test_other_files_are_refused(network, tmp_path):
-    path = tmp_path / INCEPTION
-    with pytest.raises(InputError, match=INCEPTION):
+    path = tmp_path / CLEAN_INCEPTION
+    with pytest.raises(InputError, match=CLEAN_INCEPTION):
         CleanFid(path)
     path.write_bytes(network.read_bytes()[:5000])
-    with pytest.raises(InputError, match=INCEPTION):
+    with pytest.raises(InputError, match=CLEAN_INCEPTION):
         CleanFid(path)
     torch.save({"a": torch.zeros(1)}, path)
-    with pytest.raises(InputError, match=INCEPTION):
+    with pytest.raises(InputError, match=CLEAN_INCEPTION):
         CleanFid(path)
     torch.jit.script(nn.ReLU()).save(str(path))
-    with pytest.raises(InputError, match=INCEPTION):
+    with pytest.raises(InputError, match=CLEAN_INCEPTION):
         CleanFid(path)
-    save(tmp_path, size=64)
-    with pytest.raises(InputError, match=INCEPTION):
+    write_clean_fid(tmp_path, size=64)
+    with pytest.raises(InputError, match=CLEAN_INCEPTION):
         CleanFid(path)
     renamed = path.rename(tmp_path / "network.pt")
     with pytest.raises(InputError, match=r"not network\.pt"):

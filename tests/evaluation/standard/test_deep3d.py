@@ -5,32 +5,18 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from evaluation.metrics.standard.deep3d import BFM, Deep3d
+from evaluation.metrics.choice import BFM
+from evaluation.metrics.standard.deep3d import Deep3d
 from evaluation.metrics.standard.mtcnn import POINTS
 from preprocessing.cli import InputError
-from preprocessing.deep3dfacerecon import LANDMARKS, NETWORK, CoefficientNetwork, aligned, load_standard_face
-
-VERTICES = 30
-ROWS = {36: (-0.36, 0.29, 0.1), 39: (-0.26, 0.29, 0.16), 42: (0.26, 0.29, 0.16), 45: (0.36, 0.29, 0.1)}
-ROWS |= {30: (0, -0.05, 0.55), 48: (-0.25, -0.38, 0.22), 54: (0.25, -0.38, 0.22)}
+from preprocessing.deep3dfacerecon import CoefficientNetwork, aligned, load_standard_face
+from tests.evaluation.layouts import VERTICES, write_deep3d
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Network, morphable model and landmarks as a user has them."""
-    folder = tmp_path_factory.mktemp("deep3d")
-    torch.manual_seed(0)
-    torch.save({"net_recon": CoefficientNetwork().state_dict()}, folder / NETWORK)
-    generator = np.random.default_rng(0)
-    model = {
-        "meanshape": generator.normal(1, 1, (1, 3 * VERTICES)),
-        "idBase": generator.normal(size=(3 * VERTICES, 80)),
-    }
-    savemat(folder / BFM, model | {"exBase": np.zeros((3 * VERTICES, 64))})
-    points = np.zeros((68, 3))
-    points[list(ROWS)] = list(ROWS.values())
-    savemat(folder / LANDMARKS, {"lm": points})
-    return folder / NETWORK, folder / BFM, folder / LANDMARKS, model
+    """Network, morphable model and landmarks as a user has them, and the model's arrays."""
+    return write_deep3d(tmp_path_factory.mktemp("deep3d"))
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from evaluation.metrics.choice import VGGFACE2
 from evaluation.metrics.faces import FaceReader
-from evaluation.metrics.standard.facenet import VGGFACE2, Facenet, crop
+from evaluation.metrics.standard.facenet import Facenet, crop
 from evaluation.metrics.standard.mtcnn import BOX, POINTS
 from preprocessing.cli import InputError
+from tests.evaluation.layouts import write_facenet
 
 MESH_POINTS = ((33, 133), (263, 362), (1,), (61,), (291,))  # FaceMesh's eyes, nose and mouth
 
@@ -23,10 +25,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def weights(network, tmp_path_factory):
-    path = tmp_path_factory.mktemp("facenet") / VGGFACE2
-    classifier = {"logits.weight": torch.zeros(8631, 1), "logits.bias": torch.zeros(8631)}
-    torch.save(network.state_dict() | classifier, path)
-    return path
+    return write_facenet(tmp_path_factory.mktemp("facenet"), network)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,91 @@
+"""Every standard backend through the public command, with random weights in the published layouts."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import facenet_pytorch
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from evaluation.metrics.backends import READERS, Remembering
+from evaluation.metrics.catalogue import METRICS
+from evaluation.metrics.choice import FILES, Choice
+from evaluation.score import main
+from preprocessing import weights
+from tests.evaluation import layouts
+
+OUTSIDE = {"py-feat", "openface"}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Every registered file of the metrics, of random numbers; the registry knows none of their hashes."""
+    root = tmp_path_factory.mktemp("cache")
+    folder = root / "weights"
+    folder.mkdir()
+    torch.manual_seed(0)
+    layouts.write_alexnet(folder, torchvision.models.alexnet(weights=None).features)
+    layouts.write_inception(folder)
+    layouts.write_clean_fid(folder)
+    layouts.write_facenet(folder, facenet_pytorch.InceptionResnetV1(pretrained=None).eval())
+    layouts.write_buffalo(folder)
+    layouts.write_deep3d(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLANEDICT_CACHE", str(root))
+        for files in FILES.values():
+            for name in files:
+                entry = replace(weights.registry()[name], sha256=weights.UNVERIFIED, bytes=None)
+                patch.setitem(weights.registry(), name, entry)
+        yield root
+
+
+def test_every_backend_is_known_and_can_be_built():
+    for metric in METRICS.values():
+        for name in metric.backends:
+            assert name in READERS or name in OUTSIDE or metric.key in ("l1", "ssim", "psnr", "lpips"), name
+    registered = weights.registry()
+    assert all(name in registered for files in FILES.values() for name in files)
+
+
+@pytest.mark.parametrize(
+    ("settings", "backends"),
+    [
+        ({}, {"lpips": "lpips-alex", "fid": "pytorch-fid", "csim": "facenet-vggface2", "et": "gazetracking"}),
+        ({"backends": {"csim": "arcface-r50", "fid": "clean-fid"}}, {"csim": "arcface-r50", "fid": "clean-fid"}),
+        ({"backends": {"et_width": "gazetracking"}}, {"avd": "deep3dfacerecon-bfm09", "et_width": "gazetracking"}),
+    ],
+)
+def test_standard_backends_measure(cache, tmp_path, turned, settings, backends):
+    for folder, shift in (("generated", 3), ("target", 0), ("source", -4)):
+        (tmp_path / folder).mkdir()
+        for i in range(3):
+            picture = cv2.cvtColor(turned(2 * i + shift), cv2.COLOR_RGB2BGR)
+            assert cv2.imwrite(str(tmp_path / folder / f"{i}.png"), picture)
+    call = [f"--{name}={tmp_path / name}" for name in ("generated", "target", "source")]
+    call += ["--metrics", *backends, "--backend", "standard", "--settings", json.dumps(settings)]
+    main([*call, "--output", str(tmp_path / "scores.json")])
+    metrics = json.loads((tmp_path / "scores.json").read_text())["metrics"]
+    for key, backend in backends.items():
+        assert metrics[key]["backend"] == backend and metrics[key]["n_used"] == 3, metrics[key]["reason"]
+        assert np.isfinite(metrics[key]["value"])
+
+
+def test_auto_takes_what_is_at_hand(cache, tmp_path, monkeypatch):
+    assert Choice("auto").backend(METRICS["csim"]) == ("facenet-vggface2", "")
+    assert Choice("auto").backend(METRICS["aucon"]) == ("AUCON-geo", "")
+    monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
+    assert Choice("auto").backend(METRICS["csim"]) == ("dlib-128", "")
+    assert Choice("auto", (("csim", "arcface-r50"),)).backend(METRICS["csim"])[1].startswith("weights buffalo_l.zip")
+
+
+def test_a_memory_of_readings_does_not_grow():
+    read = []
+    reader = Remembering(lambda pictures: read.extend(pictures) or [float(p[0, 0, 0]) for p in pictures], kept=3)
+    pictures = [np.full((2, 2, 3), i, np.uint8) for i in range(6)]
+    assert reader(pictures[:2]) == [0, 1] and reader([pictures[1], pictures[1]]) == [1, 1] and len(read) == 2
+    assert reader(pictures) == [0, 1, 2, 3, 4, 5] and len(read) == 6
+    assert reader(pictures[3:]) == [3, 4, 5] and len(read) == 6
+    assert reader(pictures[:1]) == [0] and len(read) == 7
