@@ -63,8 +63,9 @@ $(READY):
 		$(PYTHON) -m pip install --require-hashes -r requirements.lock >&2
 	touch "$@"
 
-# Resolve requirements.in anew; environment.yml follows it.
+# Resolve requirements.in anew, environment.yml follows it; and each environment that a rule builds for one tool.
+COMPILE := $(PYTHON) -m uv pip compile --system-certs --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade
 lock: $(READY)
-	$(PYTHON) -m uv pip compile requirements.in --system-certs --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--quiet --upgrade --output-file requirements.lock
+	$(COMPILE) requirements.in --output-file requirements.lock
+	$(COMPILE) workflow/envs/py-feat.in --output-file workflow/envs/py-feat.lock
 	$(PYTHON) -m workflow.environment

@@ -10,6 +10,7 @@
 #   results/{run}/checkpoints/{method}/final.safetensors   training/{method}.{parquet,png}
 #   results/{run}/pairs/{dataset}/{protocol}.csv         real.csv   protocol.json
 #   results/{run}/reenactments/{dataset}/{method}/{protocol}/{frames.tar,index.parquet}
+#   results/{run}/readings/{dataset}/{method}/{protocol}/{detector}.parquet   detectors with an environment of their own
 #   results/{run}/scores/{dataset}/{method}/{protocol}.parquet
 #   results/{run}/tables/table{1..5}.{csv,md,tex}   comparisons.csv   figures/figure{1,3,4,5,6}.png   health.json   provenance.json   report.html
 #   results/{run}/videos/{videos.json,*.mp4}   pages/{index.json,{dataset}/{method-{method},clip-{clip}}.html}
@@ -30,6 +31,7 @@ include: "workflow/rules/shards.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/reenact.smk"
+include: "workflow/rules/readings.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/reference.smk"
@@ -95,6 +97,11 @@ rule training:
 rule reenactments:
     input:
         PLAN.reenactments(RUN.run),
+
+
+rule readings:
+    input:
+        PLAN.all_readings(RUN.run),
 
 
 rule scores:

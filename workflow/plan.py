@@ -12,11 +12,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from evaluation.external.pyfeat import WEIGHTS as PYFEAT_WEIGHTS
 from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY
 from model.settings import VGG19
+from preprocessing.files import cache_root
 from preprocessing.weights import registry
+from workflow import isolated
 from workflow.settings import REFERENCE, RunSettings, as_json
 
 PROTOCOLS = ("self", "cross", "multiview")
@@ -30,6 +33,15 @@ STAGES: dict[str, tuple[str, ...]] = {
     "masks": ("tar", "parquet", "json"),
     "shards": ("tar", "parquet", "json"),
 }
+# Detectors that live in an environment of their own, and their locks.
+PYFEAT, PYFEAT_LOCK = "py-feat", "workflow/envs/py-feat.lock"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def option(name: str, values: Iterable[str]) -> str:
+    """An option of a command with its values, or nothing where there are none."""
+    words = list(values)
+    return shlex.join([name, *words]) if words else ""
 
 
 class Plan:
@@ -92,7 +104,8 @@ class Plan:
         """The registered files without which this run cannot be what it asks for: its trainings', its metrics'."""
         losses = [self.settings_.training_of(slug).released for slug in self.settings_.trained]
         perceptual = any(loss is not None and loss.perceptual and loss.vgg19 is None for loss in losses)
-        return [*((VGG19,) if perceptual else ()), *self.metric_weights(optional=False)]
+        external = PYFEAT_WEIGHTS if self.external_readings() else ()
+        return [*((VGG19,) if perceptual else ()), *self.metric_weights(optional=False), *external]
 
     @property
     def wanted_weights(self) -> list[str]:
@@ -242,6 +255,32 @@ class Plan:
             for row, name in product(self.tested(), ("frames.tar", "index.parquet"))
         ]
 
+    def external_readings(self) -> list[str]:
+        """The detectors with an environment of their own that this run insists on (``auto`` builds none)."""
+        choice = self.settings_.evaluation.choice()
+        insisted = [choice.candidates(METRICS[key]) for key in ("aucon", "prmse")]
+        return [PYFEAT] if [PYFEAT] in insisted else []
+
+    def readings(self, run: str, dataset: str, method: str, protocol: str) -> list[str]:
+        """The readings files of one method's pictures under one protocol."""
+        return [
+            f"results/{run}/readings/{dataset}/{method}/{protocol}/{name}.parquet" for name in self.external_readings()
+        ]
+
+    def all_readings(self, run: str) -> list[str]:
+        """The readings files of a whole run."""
+        return [path for row in self.tested() for path in self.readings(run, *row)]
+
+    @staticmethod
+    def pyfeat_ready() -> str:
+        """What is there once py-feat's environment is built, in the cache."""
+        return str(isolated.ready(ROOT / PYFEAT_LOCK))
+
+    @staticmethod
+    def weights_folder() -> str:
+        """Where registered weights lie."""
+        return str(cache_root() / "weights")
+
     def scores(self, run: str) -> list[str]:
         """Score files, one for each dataset, method and protocol."""
         return [f"results/{run}/scores/{'/'.join(row)}.parquet" for row in self.tested()]
@@ -262,8 +301,7 @@ class Plan:
 
     def shown_clips(self) -> str:
         """The option that limits pictures of the reference to clips whose frames may be shown."""
-        clips = self.settings_.reference.clips
-        return f"--clips {shlex.join(clips)}" if clips else ""
+        return option("--clips", self.settings_.reference.clips)
 
     def reference(self) -> list[str]:
         """The committed results: tables and figures of all seeds pooled."""

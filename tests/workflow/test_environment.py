@@ -3,7 +3,10 @@
 import re
 from importlib import metadata
 
+import pytest
+
 from workflow.environment import ROOT, locked, render
+from workflow.plan import PYFEAT_LOCK
 
 
 def normal(name: str) -> str:
@@ -15,19 +18,26 @@ def test_environment_and_lock_agree():
     assert (ROOT / "environment.yml").read_text(encoding="utf-8") == render(locked())
 
 
-def test_every_locked_package_has_hashes_and_no_address():
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "least"), [("requirements.lock", 100), (PYFEAT_LOCK, 50)])
+def test_every_locked_package_has_hashes_and_no_address(name, least):
+    text = (ROOT / name).read_text(encoding="utf-8")
     stanzas = re.split(r"\n(?=\S)", text)
-    assert len(stanzas) == len(locked()) > 100
+    assert len(stanzas) == len(locked(ROOT / name)) > least
     for stanza in stanzas:
         assert "--hash=sha256:" in stanza, stanza
     assert not re.search(r"://|--(extra-)?index-url|--find-links", text)
 
 
-def test_every_requirement_is_locked():
-    wanted = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("lock", ["requirements.lock", PYFEAT_LOCK])
+def test_every_requirement_is_locked(lock):
+    wanted = (ROOT / lock).with_suffix(".in").read_text(encoding="utf-8").splitlines()
     names = {normal(re.split(r"[<>=!~\[; ]", line)[0]) for line in wanted if line and not line.startswith("#")}
-    assert names <= {normal(name) for name in locked()}
+    assert names <= {normal(name) for name in locked(ROOT / lock)}
+
+
+def test_both_environments_share_one_torch():
+    ours, theirs = locked(), locked(ROOT / PYFEAT_LOCK)
+    assert [theirs[name] for name in ("torch", "torchvision")] == [ours[name] for name in ("torch", "torchvision")]
 
 
 def test_the_running_environment_is_the_locked_one():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from evaluation.external.pyfeat import WEIGHTS as PYFEAT_WEIGHTS
 from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import ALEXNET, BFM, FILES, INCEPTION
 from model.settings import VGG19
@@ -86,6 +87,26 @@ def test_a_stage_is_given_only_the_settings_it_depends_on(plan):
     assert json.loads(plan.settings("evaluation", only=("backend",))) == {"backend": "embedded"}
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "wanted"),
+    [
+        ({"backend": "embedded"}, []),
+        ({"backend": "auto"}, []),  # nothing is built that nobody insists on
+        ({"backend": "standard"}, ["py-feat"]),
+        ({"backend": "embedded", "backends": {"prmse": "py-feat"}}, ["py-feat"]),
+        ({"backend": "standard", "backends": {"aucon": "AUCON-geo", "prmse": "facemesh-pose"}}, []),
+    ],
+)
+def test_detectors_with_an_environment_of_their_own_run_where_they_are_insisted_on(evaluation, wanted):
+    base = read(CONFIGS / "mini.yaml").model_dump(mode="json")
+    plan = Plan(load(base | {"evaluation": evaluation}))
+    assert plan.external_readings() == wanted
+    assert len(plan.all_readings("mini")) == len(plan.scores("mini")) * len(wanted)
+    assert plan.readings("mini", "mini", "copy", "self") == [
+        f"results/mini/readings/mini/copy/self/{name}.parquet" for name in wanted
+    ]
+
+
 def test_pairs_depend_on_frozen_lists_only_where_they_are_there(plan, tmp_path):
     assert plan.frozen("mini") == []
     values = plan.settings_.model_dump(mode="json")
@@ -110,7 +131,8 @@ def test_weights_of_a_run(tmp_path, monkeypatch):
     gated = [name for name, entry in registry().items() if entry.gated]
     files = [name for key in METRICS if (backend := METRICS[key].standard) for name in FILES.get(backend, ())]
     assert {ALEXNET, INCEPTION, BFM} < set(files)
-    assert standard.required_weights == standard.wanted_weights == standard.scoring_weights == files
+    assert standard.required_weights == standard.wanted_weights == [*files, *PYFEAT_WEIGHTS]
+    assert standard.scoring_weights == files  # what py-feat's readings were made with, they say themselves
     # A gated file cannot be fetched, so nobody is made to look for it who did not ask for what needs it.
     assert (auto.required_weights, auto.scoring_weights) == ([], [])
     assert auto.wanted_weights == [name for name in files if name not in gated]

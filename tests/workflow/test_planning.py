@@ -15,6 +15,10 @@ def test_every_configuration_plans(new_project, name):
     # The paper's main method is trained in two stages.
     assert jobs["train_method"] == {"mini": 6, "demo": 6, "paper": 5, "scale": 1}[name]
     assert jobs.get("finetune_method", 0) == jobs.get("pretrain_method", 0) == (name == "paper")
+    # And its action units and angles are read in an environment of their own.
+    assert jobs.get("build_pyfeat", 0) == (name == "paper")
+    read = jobs["score_pairs"] if name == "paper" else 0
+    assert jobs.get("export_pictures", 0) == jobs.get("read_with_pyfeat", 0) == jobs.get("collect_readings", 0) == read
     assert jobs["make_tables"] == jobs["write_report"] == 1
     assert jobs["crop_clips"] == {"mini": 2, "demo": 2, "paper": 1360, "scale": 400}[name]
 

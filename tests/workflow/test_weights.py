@@ -7,6 +7,7 @@ import shutil
 import pytest
 import yaml
 
+from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import ALEXNET, INCEPTION
 from preprocessing.weights import COLUMNS
 from tests.workflow.conftest import ROOT, Project
@@ -32,9 +33,10 @@ def project(tmp_path, web, monkeypatch):
 
 
 def configure(project, backend):
-    """Let the run ask for a family of backends."""
+    """Let the run ask for a family of backends; of the metrics that need files only LPIPS and FID follow it."""
     config = yaml.safe_load((ROOT / "workflow/config/mini.yaml").read_text(encoding="utf-8"))
-    config["evaluation"]["backend"] = backend
+    others = {key: METRICS[key].embedded for key in ("csim", "avd", "aucon", "prmse")}
+    config["evaluation"] |= {"backend": backend, "backends": others}
     (project.folder / "run.yaml").write_text(yaml.safe_dump(config))
 
 

@@ -6,6 +6,7 @@ rule score_pairs:
         real="results/{run}/pairs/{dataset}/real.csv",
         reenactments=rules.reenact_pairs.output,
         registered=ancient(PLAN.checks(PLAN.required_weights)),
+        readings=lambda wildcards: PLAN.readings(**wildcards),
     output:
         "results/{run}/scores/{dataset}/{method}/{protocol}.parquet",
     log:
@@ -20,12 +21,13 @@ rule score_pairs:
         settings=PLAN.settings("evaluation", only=("backend", "backends")),
         # Other weights, other backends: scored again.
         registered=PLAN.scoring_weights,
+        readings=lambda wildcards, input: plan.option("--readings", input.readings),
     message:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
         "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
         " --real {input.real} --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads}"
-        " --settings {params.settings:q} --log {log}"
+        " {params.readings} --settings {params.settings:q} --log {log}"
 
 
 rule measure_health:
