@@ -13,6 +13,7 @@
 #   results/{run}/readings/{dataset}/{method}/{protocol}/{detector}.parquet   detectors with an environment of their own
 #   results/{run}/scores/{dataset}/{method}/{protocol}.parquet
 #   results/{run}/tables/table{1..5}.{csv,md,tex}   comparisons.csv   figures/figure{1,3,4,5,6}.png   health.json   provenance.json   report.html
+#   results/{run}/videos/{videos.json,*.mp4}   pages/{index.json,{dataset}/{method-{method},clip-{clip}}.html}
 #   results/{run}/recipe.{csv,md,png}                    the recipe's ablation: every method against motion and identity
 #   results/reference/…                                  the same tables and figures, seeds pooled, no checkpoints
 # {protocol} is self, cross or multiview; {method} a slug of the configuration, or copy.

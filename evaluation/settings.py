@@ -46,9 +46,10 @@ class FigureSettings(Block):
 class ReportSettings(Block):
     """What the page embeds."""
 
-    videos: int = Field(default=4, ge=0, le=24, description="driven clips shown as short videos")
-    video_frames: int = Field(default=100, ge=2, le=1000, description="frames of each video, at most")
+    videos: int = Field(default=4, ge=0, le=24, description="clips of each dataset that drive in short videos")
+    video_frames: int = Field(default=75, ge=2, le=1000, description="frames of each video, at most")
     picture_side: int = Field(default=1600, ge=200, description="longest side of an embedded picture, in pixels")
+    clip_pages: int = Field(default=24, ge=0, le=1000, description="clips of each dataset with a page of their own")
 
 
 class EvaluationSettings(Block):

@@ -1,6 +1,8 @@
-"""Short videos of driven clips for the report: source | driver | output | the same expression from a moving camera.
+"""Short videos of driven clips for the report and its pages, every method side by side.
 
-Writes ``{number}.mp4`` and, last, ``videos.json`` that says what each shows.
+Each chosen clip drives another person's photo and its own first held-out frame. Writes ``{number}.mp4``
+(source | driver | every method); where another person is driven, ``{number}-{method}.mp4`` for each main method
+(source | driver | output | the same expression from a moving camera); last, ``videos.json`` that says what each shows.
 """
 
 import argparse
@@ -14,8 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluation.outputs import Inputs
 from evaluation.pictures import resized
 from evaluation.settings import EvaluationSettings, ReportSettings
+from evaluation.tables import Methods
+from model.animate.captions import strip
 from model.animator import Animator
 from model.cameras import view_labels
 from model.checkpoints import load_weights
@@ -25,9 +30,11 @@ from preprocessing.files import atomic, write_json
 from preprocessing.reader import Sample, ShardReader
 
 PANEL = 192  # pixels; a multiple of 16, as H.264 likes it
-PANELS = ("source", "driver", "output", "output, moving camera")
+CAPTION = 16  # pixels of the line of words under each panel
+ABREAST = 4  # panels in one row at most: more would be too small on a phone
 SWING = 0.4  # radians of yaw and pitch, the multi-view protocol's range
 TURN = 75  # frames of one round of the camera
+Pictures = NDArray[np.uint8]  # [n, side, side, 3]
 
 
 @dataclass(frozen=True)
@@ -48,23 +55,24 @@ class Driven:
 
 
 def choose(samples: Sequence[Sample], settings: ReportSettings) -> list[Driven]:
-    """Cross videos first, one per driver clip in turn, then self videos; held-out frames only, in their order.
+    """Of each dataset, the first clips as drivers: cross videos, then self videos; held-out frames, in their order.
 
     A driver's held-out blocks are joined, so a clip split by time shows cuts. An unseen clip drives after the others.
     """
-    clips: dict[str, list[Sample]] = {}
+    datasets: dict[str, dict[str, list[Sample]]] = {}
     for sample in samples:
         if sample.split in ("test", "unseen-clip") and sample.frames:
-            clips.setdefault(sample.clip, []).append(sample)
-    drivers = sorted(clips.values(), key=lambda group: (group[0].split != "test", group[0].clip))
-    sources = [group[0] for group in drivers if group[0].split == "test"] or [group[0] for group in drivers]
+            datasets.setdefault(sample.dataset, {}).setdefault(sample.clip, []).append(sample)
     crossed, own = [], []
-    for turn, group in enumerate(drivers):
-        others = [source for source in sources if source.person != group[0].person]
-        if others:
-            crossed.append(_driven(others[turn % len(others)], group, settings.video_frames))
-        own.append(_driven(group[0], group, settings.video_frames))
-    return (crossed + own)[: settings.videos]
+    for clips in datasets.values():
+        drivers = sorted(clips.values(), key=lambda group: (group[0].split != "test", group[0].clip))
+        sources = [group[0] for group in drivers if group[0].split == "test"] or [group[0] for group in drivers]
+        for turn, group in enumerate(drivers[: settings.videos]):
+            others = [source for source in sources if source.person != group[0].person]
+            if others:
+                crossed.append(_driven(others[turn % len(others)], group, settings.video_frames))
+            own.append(_driven(group[0], group, settings.video_frames))
+    return crossed + own
 
 
 def _driven(source: Sample, driver: Sequence[Sample], count: int) -> Driven:
@@ -73,29 +81,44 @@ def _driven(source: Sample, driver: Sequence[Sample], count: int) -> Driven:
     return Driven(source, first.clip, first.person, first.split != "test", first.fps, frames)
 
 
-def render(driven: Driven, store: FrameStore, animator: Animator) -> NDArray[np.uint8]:
-    """The video's frames [n, PANEL, 4 · PANEL, 3]."""
-    at = (driven.source.key, 0)
-    source = animator.source(store.sources([at]))
+def drive(animator: Animator, reader: ShardReader, driven: Driven, moving: bool) -> list[Pictures]:
+    """What one method makes of a driven clip: its outputs and, with ``moving``, those of a moving camera."""
+    needed = {driven.source.key, *(key for key, _ in driven.frames)}
+    # The driver's reference may be any of its held-out frames.
+    group = [s for s in reader.samples if s.key in needed or (s.clip == driven.driver and s.split != "train")]
+    store = FrameStore(reader, group, animator.model.settings)
     frames = list(driven.frames)
-    reference = store.neutral_frames(driven.driver, 1)
-    motion = animator.motion(store.drivers(frames), store.drivers(reference))
-    outputs = animator.drive(source, motion, store.labels(frames))
-    angle = torch.arange(len(frames)) * (2 * math.pi / TURN)
-    moving = animator.drive(source, motion, view_labels(SWING * torch.sin(angle), SWING / 2 * torch.sin(2 * angle)))
-    drivers = store.images(frames)
-    photo = resized(store.images([at])[0], PANEL)
-    rows = [
-        np.hstack([photo, *(resized(picture, PANEL) for picture in pictures)])
-        for pictures in zip(drivers, outputs, moving, strict=True)
-    ]
-    return np.stack(rows)
+    source = animator.source(store.sources([(driven.source.key, 0)]))
+    motion = animator.motion(store.drivers(frames), store.drivers(store.neutral_frames(driven.driver, 1)))
+    outputs = [animator.drive(source, motion, store.labels(frames))]
+    if moving:
+        angle = torch.arange(len(frames)) * (2 * math.pi / TURN)
+        views = view_labels(SWING * torch.sin(angle), SWING / 2 * torch.sin(2 * angle))
+        outputs.append(animator.drive(source, motion, views))
+    return outputs
+
+
+def side_by_side(panels: dict[str, Pictures]) -> NDArray[np.uint8]:
+    """Panels below their names, at most :data:`ABREAST` in a row, as frames [n, rows · 208, columns · 192, 3].
+
+    Rows are filled evenly; a panel of one picture stands still. Names stand above, where a player's controls do not.
+    """
+    columns = math.ceil(len(panels) / math.ceil(len(panels) / ABREAST))
+    count = max(map(len, panels.values()))
+    cells = []
+    for name, pictures in panels.items():
+        words = 255 - strip((name,), (PANEL,), CAPTION)  # light on dark
+        cell = np.stack([np.concatenate([words, resized(picture, PANEL)]) for picture in pictures])
+        cells.append(cell.repeat(count // len(cell), axis=0))
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
+    rows = [np.concatenate(cells[start : start + columns], axis=2) for start in range(0, len(cells), columns)]
+    return np.concatenate(rows, axis=1)
 
 
 def write_video(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
     """H.264 that every browser plays, its index in front."""
     with atomic(path) as temporary:
-        options = ["-crf", "24", "-preset", "slow", "-movflags", "+faststart", "-threads", "1"]
+        options = ["-crf", "24", "-preset", "medium", "-movflags", "+faststart", "-threads", "1"]
         imageio.mimwrite(
             temporary,
             list(frames),
@@ -109,7 +132,7 @@ def write_video(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line: the driven clips of one trained method."""
+    """Command line: the driven clips of a run's methods."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.videos", description=__doc__)
     parser.add_argument(
         "--shards",
@@ -120,7 +143,10 @@ def main(argv: list[str] | None = None) -> None:
         help="data/{dataset}/shards of the test datasets",
     )
     parser.add_argument(
-        "--checkpoint", type=Path, required=True, metavar="FILE", help="final.safetensors of the main method"
+        "--checkpoints", type=Path, required=True, metavar="DIR", help="holds {method}/final.safetensors"
+    )
+    parser.add_argument(
+        "--methods", required=True, metavar="JSON", help='{"main": {slug: name}, "ablation": {slug: name}}'
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="results/{run}/videos")
     add_common(parser)
@@ -130,20 +156,33 @@ def main(argv: list[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation").report
-    if not arguments.checkpoint.is_file():
-        raise InputError(f"There are no weights at {arguments.checkpoint}.")
+    methods = Methods.read(arguments.methods)
+    weights = {slug: arguments.checkpoints / slug / "final.safetensors" for slug in methods.main | methods.ablation}
+    for path in weights.values():
+        if not path.is_file():
+            raise InputError(f"There are no weights at {path}.")
     reader = ShardReader(arguments.shards)
-    model, _ = load_weights(arguments.checkpoint)
-    animator, entries = Animator(model), []
+    animators = {slug: Animator(load_weights(path)[0]) for slug, path in weights.items()}
+    inputs, entries = Inputs(reader, PANEL), []
     for number, driven in enumerate(progress(choose(reader.samples, settings), "videos")):
-        needed = {driven.source.key, *(key for key, _ in driven.frames)}
-        # The driver's reference may be any of its held-out frames.
-        group = [s for s in reader.samples if s.key in needed or (s.clip == driven.driver and s.split != "train")]
-        store = FrameStore(reader, group, model.settings)
-        write_video(render(driven, store, animator), driven.fps, arguments.output / f"{number}.mp4")
-        entry = asdict(driven) | {"kind": driven.kind, "source": driven.source.clip, "frames": len(driven.frames)}
-        entries.append({"file": f"{number}.mp4", **entry})
-    write_json(arguments.output / "videos.json", {"panels": PANELS, "videos": entries})
+        photo = inputs.picture(driven.source.key, 0)[None]
+        shown = {"source": photo, "driver": np.stack([inputs.picture(*frame) for frame in driven.frames])}
+        # As in the tables, the ablation's methods take part in cross-identity reenactment only.
+        taking_part = methods.main | (methods.ablation if driven.kind == "cross" else {})
+        together, alone = dict(shown), {}
+        for slug, name in taking_part.items():
+            together[name], *moving = drive(
+                animators[slug], reader, driven, driven.kind == "cross" and slug in methods.main
+            )
+            if moving:
+                panels = shown | {name: together[name], "moving camera": moving[0]}
+                alone[slug] = f"{number}-{slug}.mp4"
+                write_video(side_by_side(panels), driven.fps, arguments.output / alone[slug])
+        write_video(side_by_side(together), driven.fps, arguments.output / f"{number}.mp4")
+        facts = asdict(driven) | {"kind": driven.kind, "source": driven.source.clip, "frames": len(driven.frames)}
+        names = {"file": f"{number}.mp4", "dataset": driven.source.dataset, "panels": list(together), "alone": alone}
+        entries.append(names | facts)
+    write_json(arguments.output / "videos.json", {"videos": entries})
 
 
 if __name__ == "__main__":

@@ -229,7 +229,7 @@ class Plan:
 
     @property
     def main_method(self) -> str:
-        """The first of ``methods``: the one health.json and the report's videos are of."""
+        """The first of ``methods``: the one health.json is of."""
         return next(iter(self.settings_.methods))
 
     def tested(self) -> list[tuple[str, str, str]]:
@@ -295,11 +295,9 @@ class Plan:
         return [f"results/{run}/figures/figure{number}.png" for number in FIGURES]
 
     def report(self, run: str) -> list[str]:
-        """What closes a run: the accounts of the clips, health, provenance and the page."""
-        return [
-            *self.accounts(run),
-            *(f"results/{run}/{name}" for name in ("health.json", "provenance.json", "report.html")),
-        ]
+        """What closes a run: the accounts of the clips, health, provenance, the report and its pages."""
+        names = ("health.json", "provenance.json", "videos", "pages", "report.html")
+        return [*self.accounts(run), *(f"results/{run}/{name}" for name in names)]
 
     def shown_clips(self) -> str:
         """The option that limits pictures of the reference to clips whose frames may be shown."""

@@ -76,8 +76,25 @@ def run(tmp_path):
         Image.new("RGB", (300, 100), (200, 30, 30)).save(root / path)
     pd.DataFrame({"step": [10, 2300]}).to_parquet(root / "training" / "planedict.parquet")
     imageio.mimwrite(root / "videos" / "0.mp4", [np.zeros((32, 64, 3), np.uint8)] * 3, fps=5)
-    clip = {"file": "0.mp4", "kind": "cross", "source": "ann", "driver": "<bob>", "unseen": True, "frames": 3}
-    write_json(root / "videos" / "videos.json", {"panels": ["source", "driver"], "videos": [clip]})
+    clip = {
+        "file": "0.mp4",
+        "kind": "cross",
+        "source": "ann",
+        "driver": "<bob>",
+        "unseen": True,
+        "frames": 3,
+        "alone": {},
+    }
+    write_json(root / "videos" / "videos.json", {"videos": [clip]})
+    entry = {
+        "dataset": "embedded",
+        "kind": "clip",
+        "name": "ann",
+        "title": "<ann>",
+        "note": "",
+        "file": "embedded/clip-ann.html",
+    }
+    write_json(root / "pages" / "index.json", {"pages": [entry]})
     clips = [
         {"clip": "ann", "status": "kept", "stage": "", "reason": "", "detail": ""},
         {"clip": "x", "status": "dropped", "stage": "fetch", "reason": "corrupt", "detail": "<moov> not found"},
@@ -126,7 +143,8 @@ def checked(text):
     checker.feed(text)
     assert not checker.open
     anchors = [load for load in checker.loads if load.startswith("#")]
-    assert all(load.startswith("data:") for load in checker.loads if load not in anchors)
+    links = {load for load in checker.loads if load.startswith("pages/")}  # followed, never loaded
+    assert all(load.startswith("data:") for load in checker.loads if load not in {*anchors, *links})
     assert {anchor[1:] for anchor in anchors} <= checker.identifiers
     return checker
 
@@ -137,13 +155,22 @@ def test_the_page_is_self_contained_and_holds_everything(run, tmp_path):
     checker = checked(text)
     kinds = [load.split(";")[0] for load in checker.loads if load.startswith("data:") and ";" in load]
     assert (
-        kinds.count("data:video/mp4") == 1
+        kinds.count("data:video/mp4") == 2
         and kinds.count("data:image/jpeg") == 2
         and kinds.count("data:image/png") == 2
     )
     assert not re.search(r"https?://|@import|url\(", text)
     assert "default-src 'none'" in text
-    for words in ("demo-scale", "19.2", "25.00", "corrupt", "&lt;moov&gt;", "&lt;bob&gt;", "abcdef012345"):
+    for words in (
+        "demo-scale",
+        "19.2",
+        "25.00",
+        "corrupt",
+        "&lt;moov&gt;",
+        "&lt;bob&gt;",
+        "&lt;ann&gt;",
+        "abcdef012345",
+    ):
         assert words in text
     assert "2,300 steps" in text and "unseen clip" in text and "weights x are not in the cache" in text
     assert 'name="viewport"' in text and "@media (max-width: 620px)" in text

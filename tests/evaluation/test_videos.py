@@ -1,12 +1,14 @@
 """The report's videos: which clips are driven, and a file that plays."""
 
+import json
+
 import imageio
 import numpy as np
 import pytest
 
 from evaluation import videos
 from evaluation.settings import ReportSettings
-from evaluation.videos import PANEL, choose, write_video
+from evaluation.videos import CAPTION, PANEL, choose, side_by_side, write_video
 from preprocessing.reader import Sample
 
 
@@ -34,7 +36,11 @@ def test_cross_videos_come_first_and_only_held_out_frames_drive():
         ("bob2", "bob2", "self", True),
     ]
     assert chosen[0].frames[29:31] == (("ann_01", 29), ("ann_03", 0)) and len(chosen[0].frames) == 40
-    assert len(choose(SAMPLES, ReportSettings(videos=2))) == 2
+    assert [(d.driver, d.kind) for d in choose(SAMPLES, ReportSettings(videos=1))] == [
+        ("ann", "cross"),
+        ("ann", "self"),
+    ]
+    assert choose(SAMPLES, ReportSettings(videos=0)) == []
 
 
 def test_one_person_drives_only_himself():
@@ -57,6 +63,35 @@ def test_a_video_plays_back(tmp_path):
 def test_absent_weights_are_named(tmp_path, capsys):
     with pytest.raises(SystemExit):
         videos.main(
-            ["--shards", str(tmp_path), "--checkpoint", str(tmp_path / "no.safetensors"), "--output", str(tmp_path)]
+            ["--shards", str(tmp_path), "--checkpoints", str(tmp_path), "--methods", "{}", "--output", str(tmp_path)]
         )
-    assert "no.safetensors" in capsys.readouterr().err
+    assert str(tmp_path / "planedict" / "final.safetensors") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("panels", "rows", "columns"), [(3, 1, 3), (4, 1, 4), (6, 2, 3), (8, 2, 4), (9, 3, 3), (11, 3, 4)]
+)
+def test_panels_stand_in_even_rows_below_their_names(panels, rows, columns):
+    shades = {f"m{i}": np.full((2, 8, 8, 3), 20 * i, np.uint8) for i in range(panels)}
+    shades["m0"] = shades["m0"][:1]  # the photo stands still
+    frames = side_by_side(shades)
+    assert frames.shape == (2, rows * (PANEL + CAPTION), columns * PANEL, 3)
+    for i in range(panels):
+        top, left = i // columns * (PANEL + CAPTION), i % columns * PANEL
+        assert (frames[:, top + CAPTION : top + CAPTION + PANEL, left : left + PANEL] == 20 * i).all()
+        assert frames[0, top : top + CAPTION, left : left + PANEL].max() > 150  # light words
+
+
+def test_every_method_takes_part_as_in_the_tables(finished_run):
+    entries = json.loads((finished_run / "videos" / "videos.json").read_text())["videos"]
+    assert [(e["kind"], e["driver"], e["panels"][2:], list(e["alone"])) for e in entries] == [
+        ("cross", "ann", ["PlaneDict", "PlaneDict (5)"], ["planedict"]),
+        ("cross", "bob", ["PlaneDict", "PlaneDict (5)"], ["planedict"]),
+        ("self", "ann", ["PlaneDict"], []),
+        ("self", "bob", ["PlaneDict"], []),
+    ]
+    for entry in entries:
+        assert entry["dataset"] == "synthetic" and entry["frames"] == 6
+        for name, panels in [(entry["file"], len(entry["panels"])), *((n, 4) for n in entry["alone"].values())]:
+            reader = imageio.get_reader(finished_run / "videos" / name)
+            assert reader.get_meta_data()["size"][0] == panels * PANEL and sum(1 for _ in reader) == 6

@@ -104,7 +104,7 @@ rule record_provenance:
 rule drive_clips:
     input:
         shards=PLAN.tested_shards(),
-        weights=f"results/{{run}}/checkpoints/{PLAN.main_method}/final.safetensors",
+        weights=lambda wildcards: PLAN.all_weights(wildcards.run),
     output:
         directory("results/{run}/videos"),
     log:
@@ -115,15 +115,48 @@ rule drive_clips:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=2500,
     params:
+        methods=PLAN.names(),
         shards=PLAN.shard_folders(RUN.test_on),
         settings=PLAN.settings("evaluation", only=("report",)),
     message:
-        "Driving whole clips for the report ({wildcards.run})"
+        "Driving whole clips by every method ({wildcards.run})"
     shell:
-        "python -m evaluation.videos --shards {params.shards} --checkpoint {input.weights} --output {output}"
-        " --settings {params.settings:q} --log {log}"
+        "python -m evaluation.videos --shards {params.shards} --checkpoints results/{wildcards.run}/checkpoints"
+        " --methods {params.methods:q} --output {output} --settings {params.settings:q} --log {log}"
+
+
+# Which clips there are is not known while planning: the pages are a folder with an index.
+rule write_pages:
+    input:
+        shards=PLAN.tested_shards(),
+        pairs=lambda wildcards: PLAN.pairs(wildcards.run),
+        reenactments=lambda wildcards: PLAN.reenactments(wildcards.run),
+        scores=lambda wildcards: PLAN.scores(wildcards.run),
+        accounts=lambda wildcards: PLAN.accounts(wildcards.run),
+        tables=rules.make_tables.output,
+        videos=rules.drive_clips.output,
+    output:
+        directory("results/{run}/pages"),
+    log:
+        "logs/results/{run}/pages.log",
+    benchmark:
+        "logs/results/{run}/pages.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        methods=PLAN.names(),
+        shards=PLAN.shard_folders(RUN.test_on),
+        settings=PLAN.settings("evaluation", only=("report", "bootstrap_samples")),
+    message:
+        "Writing a page per method and per clip ({wildcards.run})"
+    shell:
+        "python -m evaluation.pages --results results/{wildcards.run} --shards {params.shards}"
+        " --methods {params.methods:q} --output {output} --settings {params.settings:q} --log {log}"
 
 
 rule write_report:
@@ -136,6 +169,7 @@ rule write_report:
         health=rules.measure_health.output,
         provenance=rules.record_provenance.output,
         videos=rules.drive_clips.output,
+        pages=rules.write_pages.output,
     output:
         report(
             "results/{run}/report.html",
