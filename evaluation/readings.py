@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.external.detections import ANGLES, UNITS, openface, pyfeat
-from evaluation.folders import matched
+from evaluation.folders import FRAMES, matched
 from evaluation.outputs import Inputs, Reenactments, Shards, read_pairs
-from evaluation.pictures import Picture, digest
+from evaluation.pictures import Picture, digest, read_picture
 from preprocessing.cli import InputError, add_common, progress, read_mapping, run_command
 from preprocessing.files import atomic
 
@@ -139,7 +139,9 @@ def export(pictures: Iterator[Picture], folder: Path) -> int:
 
 
 def collect(backend: str, pictures: Path, files: Sequence[Path], about: dict[str, Any]) -> pd.DataFrame:
-    """The readings of the exported ``pictures`` out of a tool's CSV files (or folders of them).
+    """The readings of the folder ``pictures`` (PNG, JPEG) out of a tool's CSV files (or folders of them).
+
+    The folder is what :func:`export` wrote, or any that the tool has read.
 
     ``about`` says what made them: ``version`` and, where known, ``weights``. py-feat's angles have changed unit and
     sign between versions, so that its version must be given, and be 2.
@@ -149,11 +151,13 @@ def collect(backend: str, pictures: Path, files: Sequence[Path], about: dict[str
     version = str(about.get("version", ""))
     if backend == "py-feat" and not version.startswith("2."):
         raise InputError(f"py-feat's version '{version}' is not one whose angles are known (2): name it with --about.")
-    names = {path.stem for path in pictures.glob("*.png")}
+    names = {path.stem: path for path in sorted(pictures.iterdir()) if path.suffix.lower() in FRAMES}
     paths = [file for path in files for file in (sorted(path.glob("*.csv")) if path.is_dir() else [path])]
     if not paths:
         raise InputError(f"{files[0]} holds no CSV file.")
-    table = COLLECT[backend](paths, names).rename_axis("digest").reset_index()
+    table = COLLECT[backend](paths, names)
+    table.index = pd.Index([digest(read_picture(names[name])) for name in table.index], name="digest", dtype="str")
+    table = table.reset_index().drop_duplicates("digest")
     table.attrs = {"backend": backend, "version": version, "weights": dict(about.get("weights", {}))}
     return table
 
@@ -194,7 +198,9 @@ def main(argv: list[str] | None = None) -> None:
     first.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make")
     second = commands.add_parser("collect", help="the tool's CSV as a readings file")
     second.add_argument("--backend", choices=sorted(UNITS), required=True, help="the tool")
-    second.add_argument("--pictures", type=Path, required=True, metavar="DIR", help="what export wrote")
+    second.add_argument(
+        "--pictures", type=Path, required=True, metavar="DIR", help="what export wrote, or the folder that was read"
+    )
     second.add_argument("--csv", type=Path, required=True, nargs="+", metavar="PATH", help="files, or folders of them")
     second.add_argument("--about", type=Path, metavar="FILE", help="JSON or YAML: version, weights (name: sha256)")
     second.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="readings to write")

@@ -116,7 +116,7 @@ def _best(faces: pd.DataFrame, units: list[str], pictures: Collection[str], file
     for name in sorted(set(faces["picture"]) - wanted):
         raise InputError(f"{file}: {name} is not one of the pictures.")
     if missing := sorted(wanted - set(faces["picture"])):
-        raise InputError(f"{file}: no row for the picture {missing[0]}.png and {len(missing) - 1} more.")
+        raise InputError(f"{file}: no row for the picture {missing[0]} and {len(missing) - 1} more.")
     ordered = faces.sort_values(["found", "score"], ascending=False, kind="stable")
     best = ordered.drop_duplicates("picture").set_index("picture").sort_index()
     best.loc[~best["found"].astype(bool), [*ANGLES, *units]] = np.nan

@@ -140,7 +140,7 @@ def test_openface_per_picture_two_faces_and_none(exported, pictures, tmp_path):
     folder = tmp_path / "csv"
     openface_csv(folder / f"{a}.csv", [(0, 0.4, 1, (0, 0, 0), 0), (1, 0.9, 1, (0, 0.5, 0), 1)])
     openface_csv(folder / f"{b}.csv", [])  # only the names of the columns
-    with pytest.raises(InputError, match=f"no row for the picture {c}.png"):
+    with pytest.raises(InputError, match=f"no row for the picture {c}"):
         collect("openface", exported, [folder], {})
     (folder / f"{c}_of_details.txt").write_text("Input:" + c)  # OpenFace saw it and found nothing
     table = collect("openface", exported, [folder], {"version": "2.2.0"}).set_index("digest")
@@ -186,7 +186,7 @@ def test_damaged_pyfeat_files_are_named(exported, pictures, tmp_path):
     cases = {
         r"fex\.csv has no column AU43\.": whole.drop(columns="AU43"),
         r"fex\.csv has no column input\.": whole.drop(columns="input"),
-        r"fex\.csv: no row for the picture \w+\.png and 0 more": whole.iloc[1:],
+        r"fex\.csv: no row for the picture \w+ and 0 more": whole.iloc[1:],
         r"fex\.csv: stranger is not one of the pictures": whole.assign(input=["stranger.png", *whole["input"][1:]]),
     }
     for sentence, table in cases.items():
@@ -208,6 +208,19 @@ def test_lookups_are_by_pixels_and_strangers_are_refused(exported, pictures, tmp
     assert read.unit_names[9] == "AU12"
     with pytest.raises(InputError, match=r"r\.parquet: a picture of 8×8 is not in the readings"):
         read.angles([pictures[0], 255 - pictures[0]])
+
+
+def test_a_folder_that_was_read_without_us_is_collected_by_its_pixels(tmp_path, pictures):
+    """FeatureExtraction -fdir on frames of any name: its rows follow the names; equal frames are one picture."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for name, picture in (("b", pictures[1]), ("a", pictures[0]), ("c", pictures[0])):
+        cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    rows = [(1, 0.9, 1, (0, 0, 0.1), 0), (2, 0.9, 1, (0, 0, 0.2), 1), (3, 0.9, 1, (0, 0, 0.1), 0)]
+    path = openface_csv(tmp_path / "frames.csv", rows, sequence=True)
+    collect("openface", folder, [path], {}).to_parquet(tmp_path / "r.parquet")
+    first, second = Readings([tmp_path / "r.parquet"]).angles(pictures[:2])
+    assert first == pytest.approx([0, 0, np.degrees(0.1)]) and second == pytest.approx([0, 0, np.degrees(0.2)])
 
 
 def test_files_of_two_tools_or_versions_are_kept_apart(exported, pictures, tmp_path):
