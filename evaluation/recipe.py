@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from evaluation.canvas import Cell, Grid, Row
+from evaluation.figures.canvas import Cell, Grid, Row
 from evaluation.health import Observations, examine
 from evaluation.protocol import TEST, first_samples
 from model.animator import Animator

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from evaluation.canvas import footer, letters, stacked
 from evaluation.figures import DRAW
+from evaluation.figures.canvas import footer, letters, stacked
 from evaluation.figures.material import Material
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
-from evaluation.tables import Methods
+from evaluation.tables.build import Methods
 from preprocessing.cli import InputError, add_common, load_settings, run_command
 from preprocessing.files import atomic
 from preprocessing.reader import ShardReader

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.canvas import Box
+from evaluation.figures.canvas import Box
 from evaluation.pictures import resized
 from preprocessing.backends import FaceMesh
 

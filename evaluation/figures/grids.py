@@ -7,10 +7,10 @@ from itertools import groupby
 import numpy as np
 from PIL import Image
 
-from evaluation.canvas import Cell, Grid, Row, footer, letters, notice, stacked
+from evaluation.figures.canvas import Cell, Grid, Row, footer, letters, notice, stacked
 from evaluation.figures.faces import Faces, Landmarks, closeups
+from evaluation.figures.heatmap import colour_bar, heat_map, vertex_distances
 from evaluation.figures.material import Column, Material, Pair, all_columns, chosen, label, origin
-from evaluation.heatmap import colour_bar, heat_map, vertex_distances
 from evaluation.settings import COPY, FigureSettings
 
 ACROSS = 8  # pictures side by side, at most; more methods go below

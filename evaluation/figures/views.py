@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from evaluation.canvas import Cell, Grid, Row, beside, footer, notice, stacked
+from evaluation.figures.canvas import Cell, Grid, Row, beside, footer, notice, stacked
 from evaluation.figures.material import Column, Material, Pair, all_columns, origin
 from evaluation.protocol import VIEW_OFFSETS
 from evaluation.settings import FigureSettings

@@ -13,9 +13,12 @@ import pytest
 import torch
 from skimage import data
 
-from evaluation import pages, protocol, reenact, report, tables, videos
+from evaluation import protocol, reenact
 from evaluation.metrics.catalogue import METRICS, PROTOCOLS
 from evaluation.outputs import EMPTY_SCORE, read_pairs
+from evaluation.report import __main__ as report
+from evaluation.report import pages, videos
+from evaluation.tables import __main__ as tables
 from model.checkpoints import save_weights
 from model.planedict import PlaneDict
 from model.settings import ModelSettings

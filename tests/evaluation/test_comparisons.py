@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from evaluation.comparisons import COLUMNS, LEVEL, compare, marks, read_comparisons
-from evaluation.paper import ODD, paper_ranks
 from evaluation.statistics import holm, mean_interval, paired_difference
+from evaluation.tables.comparisons import COLUMNS, LEVEL, compare, marks, read_comparisons
+from evaluation.tables.paper import ODD, paper_ranks
 from preprocessing.cli import InputError
 
 NAMES = {"a": "A", "b": "B", "c": "C", "copy": "copy of the source"}

@@ -7,15 +7,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from evaluation import canvas
-from evaluation.canvas import FRAMES, Cell, Grid, Row, fitted, sideways, typeface, wrap
-from evaluation.figures import DRAW
+from evaluation.figures import DRAW, canvas
 from evaluation.figures import __main__ as command
+from evaluation.figures.canvas import FRAMES, Cell, Grid, Row, fitted, sideways, typeface, wrap
 from evaluation.figures.faces import SHAPE, Faces, closeups
 from evaluation.figures.grids import ACROSS, Block, side_by_side
+from evaluation.figures.heatmap import LIMIT, colour_bar, heat_map, triangles, vertex_distances
 from evaluation.figures.material import Material, all_columns, label, spread
 from evaluation.figures.views import fan
-from evaluation.heatmap import LIMIT, colour_bar, heat_map, triangles, vertex_distances
 from evaluation.protocol import VIEW_OFFSETS
 from evaluation.settings import FigureSettings
 from preprocessing.reference_face import reference_face

@@ -5,10 +5,10 @@ import re
 import pandas as pd
 import pytest
 
-from evaluation.comparisons import Marks
-from evaluation.latex import ESCAPES, escaped, tex
-from evaluation.render import counts, lines, markdown, metrics_of, own_count
-from evaluation.tables import COLUMNS
+from evaluation.tables.build import COLUMNS
+from evaluation.tables.comparisons import Marks
+from evaluation.tables.latex import ESCAPES, escaped, tex
+from evaluation.tables.render import counts, lines, markdown, metrics_of, own_count
 
 NASTY = r"50 % of_a & b # $c$ {d} \e ~f ^g <h> |i| “j” – k — … ± ≤ ² °"
 

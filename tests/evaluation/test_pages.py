@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from evaluation import pages
-from evaluation.cases import BINS, cases, failures, headlines, main_motion, spreads, with_unit
-from evaluation.gallery import Gallery
 from evaluation.metrics.catalogue import METRICS
 from evaluation.outputs import Inputs, Reenactments
-from evaluation.pages import entries, held_out_clips
-from evaluation.results import Results
+from evaluation.report import pages
+from evaluation.report.cases import BINS, cases, failures, headlines, main_motion, spreads, with_unit
+from evaluation.report.gallery import Gallery
+from evaluation.report.pages import entries, held_out_clips
+from evaluation.report.results import Results
 from preprocessing.reader import Sample, ShardReader
 
 PSNR, PRMSE, CSIM = METRICS["psnr"], METRICS["prmse"], METRICS["csim"]

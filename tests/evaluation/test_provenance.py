@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from evaluation import provenance
 from evaluation.metrics.faces import DLIB_MODEL
+from evaluation.report import provenance
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from PIL import Image
 
 from evaluation.external.detections import PYFEAT_UNITS
 from evaluation.external.pyfeat import WEIGHTS
+from evaluation.pictures import digest, read_picture
 from evaluation.readings import collect
 from preprocessing.files import sha256
 
@@ -85,7 +86,8 @@ def test_every_picture_has_a_row_and_the_files_are_named(run, tmp_path):
     hashes = {name: sha256(tmp_path / "weights" / name) for name in WEIGHTS}
     assert about == {"version": "2.1.5", "weights": hashes}
     table = collect("py-feat", tmp_path / "pictures", [tmp_path / "output"], about).set_index("digest")
-    assert table["found"].to_dict() == {"0": True, "1": True, "2": False}
+    names = [digest(read_picture(tmp_path / "pictures" / f"{i}.png")) for i in range(3)]
+    assert table["found"].to_dict() == dict(zip(names, (True, True, False), strict=True))
     assert table["AU43"].tolist()[:2] == [0.2, 0.4]
     assert len(pd.read_csv(tmp_path / "output")) == 5  # two faces in each picture that has one
     assert not list(tmp_path.glob(".output*"))

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from evaluation import report
-from evaluation.comparisons import COLUMNS as COMPARED
-from evaluation.departures import departures
-from evaluation.report import health_rows, table_view
-from evaluation.tables import COLUMNS
+from evaluation.report import __main__ as report
+from evaluation.report.departures import departures
+from evaluation.report.page import health_rows, table_view
+from evaluation.tables.build import COLUMNS
+from evaluation.tables.comparisons import COLUMNS as COMPARED
 from model.settings import ModelSettings, TrainingSettings
 from preprocessing.files import write_json
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.comparisons import Marks
 from evaluation.metrics.catalogue import METRICS, PROTOCOLS
-from evaluation.paper import paper_cells
-from evaluation.tables import COLUMNS, Methods, Run, build, identities, read_scores, write
+from evaluation.tables.build import COLUMNS, Methods, Run, build, identities, read_scores, write
+from evaluation.tables.comparisons import Marks
+from evaluation.tables.paper import paper_cells
 from preprocessing.cli import InputError
 
 METHODS = Methods(

@@ -6,9 +6,9 @@ import imageio
 import numpy as np
 import pytest
 
-from evaluation import videos
+from evaluation.report import videos
+from evaluation.report.videos import CAPTION, PANEL, choose, side_by_side, write_video
 from evaluation.settings import ReportSettings
-from evaluation.videos import CAPTION, PANEL, choose, side_by_side, write_video
 from preprocessing.reader import Sample
 
 

@@ -140,5 +140,5 @@ rule pool_provenance:
     message:
         "Recording what the reference was made of"
     shell:
-        "python -m evaluation.provenance --run reference --config {params.config:q} --shards {params.shards}"
+        "python -m evaluation.report.provenance --run reference --config {params.config:q} --shards {params.shards}"
         " --checkpoints {input.weights} --benchmarks {params.benchmarks} --output {output} --log {log}"

@@ -97,7 +97,7 @@ rule record_provenance:
     message:
         "Recording what {wildcards.run} was made of"
     shell:
-        "python -m evaluation.provenance --run {wildcards.run} --config {params.config:q} --shards {params.shards}"
+        "python -m evaluation.report.provenance --run {wildcards.run} --config {params.config:q} --shards {params.shards}"
         " --checkpoints {input.weights} --benchmarks {params.benchmarks} --output {output} --log {log}"
 
 
@@ -123,7 +123,7 @@ rule drive_clips:
     message:
         "Driving whole clips by every method ({wildcards.run})"
     shell:
-        "python -m evaluation.videos --shards {params.shards} --checkpoints results/{wildcards.run}/checkpoints"
+        "python -m evaluation.report.videos --shards {params.shards} --checkpoints results/{wildcards.run}/checkpoints"
         " --methods {params.methods:q} --output {output} --settings {params.settings:q} --log {log}"
 
 
@@ -155,7 +155,7 @@ rule write_pages:
     message:
         "Writing a page per method and per clip ({wildcards.run})"
     shell:
-        "python -m evaluation.pages --results results/{wildcards.run} --shards {params.shards}"
+        "python -m evaluation.report.pages --results results/{wildcards.run} --shards {params.shards}"
         " --methods {params.methods:q} --output {output} --settings {params.settings:q} --log {log}"
 
 

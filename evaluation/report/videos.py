@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from evaluation.outputs import Inputs
 from evaluation.pictures import resized
 from evaluation.settings import EvaluationSettings, ReportSettings
-from evaluation.tables import Methods
+from evaluation.tables.build import Methods
 from model.animate.captions import strip
 from model.animator import Animator
 from model.cameras import view_labels
@@ -133,7 +133,7 @@ def write_video(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line: the driven clips of a run's methods."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.videos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m evaluation.report.videos", description=__doc__)
     parser.add_argument(
         "--shards",
         type=Path,

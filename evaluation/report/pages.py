@@ -8,11 +8,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from evaluation.browse import Shown, clip_page, method_page
-from evaluation.gallery import Gallery
-from evaluation.results import Results
+from evaluation.report.browse import Shown, clip_page, method_page
+from evaluation.report.gallery import Gallery
+from evaluation.report.results import Results
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
-from evaluation.tables import Methods
+from evaluation.tables.build import Methods
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.files import atomic, write_json
 from preprocessing.reader import Sample, ShardReader
@@ -49,7 +49,7 @@ def entries(dataset: str, methods: dict[str, str], clips: dict[str, list[Sample]
 
 def main(argv: list[str] | None = None) -> None:
     """Command line: the pages of one run."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.pages", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m evaluation.report.pages", description=__doc__)
     parser.add_argument("--results", type=Path, required=True, metavar="DIR", help="results/{run}")
     parser.add_argument(
         "--shards",

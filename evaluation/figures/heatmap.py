@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_fill_holes
 
-from evaluation.canvas import INK, PAPER, typeface
+from evaluation.figures.canvas import INK, PAPER, typeface
 from evaluation.metrics.geometry import FACE_POINTS, aligned_shapes
 from preprocessing.reference_face import reference_face
 

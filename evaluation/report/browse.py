@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.cases import (
+from evaluation.metrics.catalogue import Metric
+from evaluation.report.cases import (
     COUNTS,
     Case,
     cases,
@@ -18,13 +19,12 @@ from evaluation.cases import (
     used,
     with_unit,
 )
-from evaluation.gallery import Gallery
-from evaluation.inline import template, video_uri
-from evaluation.metrics.catalogue import Metric
-from evaluation.render import DASH, TITLES, backend_of, counts, interval, lines, metrics_of, number
-from evaluation.results import Results
+from evaluation.report.gallery import Gallery
+from evaluation.report.inline import template, video_uri
+from evaluation.report.results import Results
 from evaluation.settings import COPY
 from evaluation.statistics import mean_interval
+from evaluation.tables.render import DASH, TITLES, backend_of, counts, interval, lines, metrics_of, number
 from preprocessing.reader import Sample
 
 PROTOCOL_NAMES = {"self": "Self-reenactment", "cross": "Cross-identity", "multiview": "Multi-view"}

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.cases import MOTIONS
-from evaluation.inline import pixels_uri
 from evaluation.metrics.catalogue import PROTOCOLS
 from evaluation.outputs import Inputs, Reenactments, read_pairs
 from evaluation.pictures import on_black, resized
-from evaluation.results import Results
+from evaluation.report.cases import MOTIONS
+from evaluation.report.inline import pixels_uri
+from evaluation.report.results import Results
 from preprocessing.reader import Sample, ShardReader
 
 SIDE = 192

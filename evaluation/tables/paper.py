@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.comparisons import Key
 from evaluation.metrics.catalogue import BY_NAME
+from evaluation.tables.comparisons import Key
 
 PAPER_CELLS = Path(__file__).with_name("paper_tables.csv")
 UNNAMED_DATASET = "VoxCeleb1"  # Tables 1, 2 and 4 leave the dataset open; we measure them on VoxCeleb1's test set

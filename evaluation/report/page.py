@@ -1,10 +1,5 @@
-"""One self-contained page that says what a run did and what came out, pictures and videos inside.
+"""The page of one run: what is on it, read from ``results/{run}``."""
 
-Everything is read from ``results/{run}``; what is absent there is said to be absent. No request leaves the page; it
-links to the pages per method and clip (:mod:`evaluation.pages`).
-"""
-
-import argparse
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,12 +8,15 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from evaluation.comparisons import Marks, marks
-from evaluation.departures import departures
-from evaluation.inline import picture_uri, template, video_uri
 from evaluation.metrics.catalogue import BY_NAME, Metric
-from evaluation.paper import odd, paper_ranks
-from evaluation.render import (
+from evaluation.report.departures import departures
+from evaluation.report.inline import picture_uri, template, video_uri
+from evaluation.report.results import Results
+from evaluation.report.verdicts import health_rows
+from evaluation.settings import COPY_NAME, ReportSettings
+from evaluation.tables.comparisons import Marks, marks
+from evaluation.tables.paper import odd, paper_ranks
+from evaluation.tables.render import (
     DASH,
     LEGEND,
     NOTE,
@@ -35,11 +33,6 @@ from evaluation.render import (
     own_count,
     reasons,
 )
-from evaluation.results import Results
-from evaluation.settings import COPY_NAME, EvaluationSettings, ReportSettings
-from evaluation.verdicts import health_rows
-from preprocessing.cli import add_common, load_settings, run_command
-from preprocessing.files import atomic
 
 FIGURES = {
     1: "One source photo, one driving frame, any camera.",
@@ -184,28 +177,3 @@ def page(results: Results, samples: list[Path], title: str, settings: ReportSett
 
 def _sample_title(path: Path) -> str:
     return path.stem.replace("_", " ").replace("-", " ")
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line: the page of one run."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.report", description=__doc__)
-    parser.add_argument("--results", type=Path, required=True, metavar="DIR", help="results/{run}")
-    parser.add_argument(
-        "--samples", type=Path, nargs="*", default=[], metavar="PNG", help="contact sheets of the stages"
-    )
-    parser.add_argument("--title", help="default: PlaneDict and the folder's name")
-    parser.add_argument("--output", type=Path, required=True, metavar="HTML", help="results/{run}/report.html")
-    add_common(parser)
-    run_command(_run, parser, argv)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    settings = load_settings(arguments.settings, EvaluationSettings, "evaluation").report
-    title = arguments.title or f"PlaneDict: {arguments.results.resolve().name}"
-    text = page(Results(arguments.results), arguments.samples, title, settings)
-    with atomic(arguments.output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

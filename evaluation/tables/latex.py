@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from evaluation.comparisons import Marks
 from evaluation.metrics.catalogue import Metric
-from evaluation.render import (
+from evaluation.tables.comparisons import Marks
+from evaluation.tables.render import (
     DASH,
     TITLES,
     Line,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.metrics.catalogue import BY_NAME, METRICS, PROTOCOLS, Metric
-from evaluation.render import number
+from evaluation.tables.render import number
 
 HEADLINES = {"self": ("psnr", "lpips"), "cross": ("csim", "prmse", "aucon"), "multiview": ("csim", "prmse")}
 """The metrics whose cases are shown, by protocol."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.render import DASH
+from evaluation.tables.render import DASH
 
 
 @dataclass(frozen=True)

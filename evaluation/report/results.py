@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.comparisons import COLUMNS as COMPARED
-from evaluation.comparisons import read_comparisons
-from evaluation.render import TITLES
+from evaluation.tables.comparisons import COLUMNS as COMPARED
+from evaluation.tables.comparisons import read_comparisons
+from evaluation.tables.render import TITLES
 from preprocessing.cli import InputError, read_mapping
 
 TEXT = ("dataset", "method", "metric", "motion", "paper", "backend", "label", "reason")

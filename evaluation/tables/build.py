@@ -1,10 +1,5 @@
-"""Tables 1–5: every cell of the paper, then what this run measured on its own datasets.
+"""The rows of a table: the paper's cells, then the run's own, measured values with their intervals and reasons."""
 
-One CSV, Markdown and LaTeX file per table, and one CSV of the methods' paired comparisons, from which the marks come.
-A paper's number and an embedded backend's never share a row.
-"""
-
-import argparse
 import json
 import math
 from collections import Counter
@@ -16,16 +11,15 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from evaluation.comparisons import COLUMNS as COMPARED
-from evaluation.comparisons import NUMBERS, Marks, compare, marks, part_name
-from evaluation.latex import tex
 from evaluation.metrics.catalogue import METRICS, TABLES, Metric
 from evaluation.outputs import EMPTY_SCORE
-from evaluation.paper import paper_ranks, paper_rows
-from evaluation.render import markdown
-from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
+from evaluation.settings import COPY, COPY_NAME
 from evaluation.statistics import mean_interval
-from preprocessing.cli import Block, InputError, add_common, load_settings, run_command, validated
+from evaluation.tables.comparisons import Marks, part_name
+from evaluation.tables.latex import tex
+from evaluation.tables.paper import paper_rows
+from evaluation.tables.render import markdown
+from preprocessing.cli import Block, InputError, validated
 from preprocessing.files import atomic
 
 COLUMNS = (
@@ -247,10 +241,10 @@ def write(frame: pd.DataFrame, table: int, found: Marks, directory: Path) -> Non
     for suffix, text in ((".md", markdown(frame, table, found)), (".tex", tex(frame, table, found))):
         with atomic(directory / f"table{table}{suffix}") as temporary:
             temporary.write_text(text, encoding="utf-8")
-    _write_csv(frame, ("measured", "ci_low", "ci_high"), directory / f"table{table}.csv")
+    write_csv(frame, ("measured", "ci_low", "ci_high"), directory / f"table{table}.csv")
 
 
-def _write_csv(frame: pd.DataFrame, numbers: Iterable[str], path: Path) -> None:
+def write_csv(frame: pd.DataFrame, numbers: Iterable[str], path: Path) -> None:
     text = frame.assign(**{name: [_number(value) for value in frame[name]] for name in numbers})
     with atomic(path) as temporary:
         text.to_csv(temporary, index=False, lineterminator="\n")
@@ -258,53 +252,3 @@ def _write_csv(frame: pd.DataFrame, numbers: Iterable[str], path: Path) -> None:
 
 def _number(value: Any) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.6g}"
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line: tables 1–5 of one run, or of several seeds pooled."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.tables", description=__doc__)
-    parser.add_argument(
-        "--scores",
-        type=Path,
-        required=True,
-        nargs="+",
-        metavar="DIR",
-        help="results/{run}/scores of one run, or of its seeds",
-    )
-    parser.add_argument(
-        "--methods", required=True, metavar="JSON", help='{"main": {slug: name}, "ablation": {slug: name}}'
-    )
-    parser.add_argument(
-        "--shards",
-        type=Path,
-        nargs="*",
-        default=[],
-        metavar="DIR",
-        help="data/{dataset}/shards: tells known from unseen identities",
-    )
-    parser.add_argument(
-        "--train-on", nargs="*", metavar="DATASET", help="datasets trained on (default: all of --shards)"
-    )
-    parser.add_argument("--label", default="", help="the run's label, such as demo-scale")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="results/{run}/tables")
-    add_common(parser)
-    run_command(_run, parser, argv)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    settings = load_settings(arguments.settings, EvaluationSettings, "evaluation")
-    methods = Methods.read(arguments.methods)
-    run = Run(arguments.label, identities(arguments.shards, arguments.train_on), settings.bootstrap_samples)
-    scores = read_scores(arguments.scores)
-    comparisons = []
-    for table in TABLES:
-        of_table = scores[scores["protocol"] == PROTOCOL_OF_TABLE[table]]
-        comparisons.append(compare(table, of_table, methods.of_table(table), run.samples))
-        found = marks(comparisons[-1], paper_ranks(table))
-        write(build(table, scores, methods, run), table, found, arguments.output)
-    joined = pd.DataFrame([row for part in comparisons for row in part.to_dict("records")], columns=list(COMPARED))
-    _write_csv(joined, NUMBERS, arguments.output / "comparisons.csv")
-
-
-if __name__ == "__main__":
-    main()

@@ -16,7 +16,7 @@ from preprocessing import weights
 from preprocessing.cli import InputError, add_common, read_mapping, run_command
 from preprocessing.files import sha256, write_json
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def code() -> dict[str, Any]:
@@ -142,7 +142,7 @@ def collect(
 
 def main(argv: list[str] | None = None) -> None:
     """Command line: write one run's provenance."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.provenance", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m evaluation.report.provenance", description=__doc__)
     parser.add_argument("--run", required=True, help="the run's name")
     parser.add_argument("--config", required=True, metavar="JSON|FILE", help="the validated configuration")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, metavar="DIR", help="data/{dataset}/shards")

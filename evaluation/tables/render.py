@@ -1,4 +1,4 @@
-"""Tables for reading: the grid that Markdown, LaTeX (:mod:`evaluation.latex`) and the report share, and Markdown."""
+"""Tables for reading: the grid that Markdown, LaTeX (:mod:`evaluation.tables.latex`) and the report share."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.comparisons import Marks
 from evaluation.metrics.catalogue import BY_NAME, METRICS, TABLES, Metric
-from evaluation.paper import odd
+from evaluation.tables.comparisons import Marks
+from evaluation.tables.paper import odd
 
 TITLES = {
     1: "Visual quality of self-reenactment",
