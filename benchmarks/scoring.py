@@ -84,7 +84,7 @@ def reference(folder: Path) -> float:
         paths = [Path(part) for part in write(Path(place), REFERENCE_PAIRS)[1::2]]
         read(next(faces(1, 9)))
         start = time.perf_counter()
-        for _, _, _, (generated, target, source) in matched(paths[0], paths[1:]):
+        for _, _, _, (generated, target, source) in matched(*paths):
             pixels.ssim(generated, target)
             pixels.psnr(generated, target)
             formulas.cosine_identity(*([face.identity] for face in read(source, generated)))

@@ -47,7 +47,10 @@ def clips(path: Path) -> list[Clip]:
         raise InputError(f"{path} does not exist.")
     found = []
     for folder in [path, *sorted(entry for entry in path.rglob("*") if entry.is_dir())]:
-        name = folder.relative_to(path).as_posix().removeprefix(".")
+        inside = folder.relative_to(path)
+        if any(part.startswith(".") for part in inside.parts):
+            continue
+        name = inside.as_posix().removeprefix(".")
         files = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
         frames = tuple(entry for entry in files if entry.suffix.lower() in FRAMES)
         if frames:
@@ -90,15 +93,18 @@ def check_names(generated: list[Clip], other: list[Clip], folder: Path) -> None:
             raise InputError(f"'{name or folder}' holds two frames of one name with different suffixes.")
 
 
-def matched(generated: Path, others: list[Path]) -> Iterator[tuple[str, str, int, list[Picture]]]:
-    """Clip, name, frame number and pictures (generated first) of every frame that all sequences share.
+def matched(
+    generated: Path, target: Path | None = None, source: Path | None = None
+) -> Iterator[tuple[str, str, int, list[Picture]]]:
+    """Clip, name, frame number and pictures (generated, target, source as given) of every frame that all share.
 
-    A sequence of exactly one picture (a single source photo) goes with every frame. Everything that does not match,
-    cannot be read or differs in size raises InputError naming the file.
+    A source of exactly one picture, a photo of any name, goes with every frame. Everything that does not match, cannot
+    be read or differs in size raises InputError naming the file.
     """
     first = clips(generated)
+    others = [path for path in (target, source) if path is not None]
     rest = [clips(path) for path in others]
-    alone = [_single(sequence, path) for sequence, path in zip(rest, others, strict=True)]
+    alone = [_single(sequence, path) if path is source else None for sequence, path in zip(rest, others, strict=True)]
     for sequence, path, photo in zip(rest, others, alone, strict=True):
         if photo is None:
             check_names(first, sequence, path)
@@ -127,6 +133,7 @@ def _frames(name: str, sequence: list[Clip], photo: Picture | None) -> Iterator[
 
 
 def _single(sequence: list[Clip], path: Path) -> Picture | None:
+    """The photo of a folder that holds just one."""
     if path.is_dir() and len(sequence) == 1 and len(sequence[0].frames) == 1:
         return read_picture(sequence[0].frames[0])
     return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evaluation.outputs import PAIR_COLUMNS, read_pairs, read_real_table
@@ -67,7 +68,8 @@ def _usable(
         if len(lost) == len(table):
             raise InputError(f"{said}{lost[0]['reason']}.")
         log.warning("%s%s.", said, lost[0]["reason"])
-    return table[[not why for why in reasons]].reset_index(drop=True), lost
+    usable = np.array([not why for why in reasons], dtype=bool)  # of no rows at all, too
+    return table[usable].reset_index(drop=True), lost
 
 
 def _of_pair(row: Row, by_key: dict[str, Sample]) -> str:

@@ -157,7 +157,8 @@ class Measurer:
     def _of_pixels(self, metric: Metric, samples: Sequence[Sample], others: Sequence[Picture]) -> list[Value]:
         made = [sample.generated for sample in samples]
         if metric.key == "lpips":
-            return [Value(value) for value in self._lpips(made, others)] if made else []
+            found = self._lpips(made, others) if made else []
+            return [missing(value) if isinstance(value, str) else Value(value) for value in found]
         values = []
         for a, b in zip(made, others, strict=True):
             try:

@@ -112,9 +112,9 @@ def job_pictures(pairs: pd.DataFrame, outputs: Reenactments, shards: Shards) -> 
             yield inputs.picture(str(key), int(frame))
 
 
-def folder_pictures(generated: Path, others: list[Path]) -> Iterator[Picture]:
+def folder_pictures(generated: Path, target: Path, source: Path | None) -> Iterator[Picture]:
     """Every picture that ``evaluation.score`` compares."""
-    for _, _, _, pictures in matched(generated, others):
+    for _, _, _, pictures in matched(generated, target, source):
         yield from pictures
 
 
@@ -171,8 +171,8 @@ def _export(arguments: argparse.Namespace) -> None:
             pictures = job_pictures(read_pairs(arguments.pairs), outputs, ShardReader(arguments.shards))
             export(iter(progress(pictures, "export")), arguments.output)
     elif arguments.generated and arguments.target and not any(chain):
-        others = [path for path in (arguments.target, arguments.source) if path]
-        export(iter(progress(folder_pictures(arguments.generated, others), "export")), arguments.output)
+        pictures = folder_pictures(arguments.generated, arguments.target, arguments.source)
+        export(iter(progress(pictures, "export")), arguments.output)
     else:
         raise InputError("Give either --shards, --pairs and --reenactments, or --generated and --target [--source].")
 

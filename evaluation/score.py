@@ -43,10 +43,9 @@ def measure(
 ) -> Results:
     """Measure every frame with every metric whose backend is at hand."""
     results = Results()
-    others = [target] + ([source] if source is not None else [])
 
     def samples() -> Iterator[Sample]:
-        for clip, name, number, pictures in matched(generated, others):
+        for clip, name, number, pictures in matched(generated, target, source):
             results.names.append(name)
             results.clips.append(clip)
             results.blocks.append(f"{clip}#{number // BLOCK_FRAMES}")
@@ -55,7 +54,7 @@ def measure(
     results.measurements.extend(progress(measured(choice, metrics, samples(), threads), "score"))
     sets = [metric for metric in metrics if is_set_metric(metric) and not choice.backend(metric)[1]]
     if sets:
-        real = (Sample(picture) for _, _, _, (picture,) in matched(target, []))
+        real = (Sample(picture) for _, _, _, (picture,) in matched(target))
         results.real.extend(progress(measured(choice, sets, real, threads), "real images"))
     return results
 

@@ -51,7 +51,7 @@ def mean_interval(
     values: Sequence[float], clips: Sequence[str], blocks: Sequence[str], samples: int, seed: int = 0
 ) -> Interval:
     """Mean of ``values`` and the percentile interval from resampling whole clips (or blocks) with replacement."""
-    mean, means, description = _resampled(values, clips, blocks, samples, seed)
+    mean, means, _, description = _resampled(values, clips, blocks, samples, seed)
     if means is None:
         return Interval(mean, None, None, description)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -69,22 +69,24 @@ def paired_difference(
     """Mean of ``first − second``, two methods' scores of the same pairs, with interval and p (paired bootstrap).
 
     The units are those of :func:`mean_interval`. p is twice the smaller share of resampled means on either side of
-    zero, the measured sample counted as one more resample, so that p is never 0 and at least 2 / (samples + 1).
+    zero, the measured sample counted as one more resample, so that p is never 0 and at least 2 / (samples + 1). With n
+    units it is at least 2 / 2ⁿ, the chance that n differences without a tendency all have one sign: resampling two or
+    three units that agree never crosses zero, which says little. So fewer than six units never reach .05.
     """
     differences = np.subtract(first, second, dtype=np.float64)
-    mean, means, description = _resampled(differences.tolist(), clips, blocks, samples, seed)
+    mean, means, units, description = _resampled(differences.tolist(), clips, blocks, samples, seed)
     if means is None:
         return Difference(mean, None, None, description)
     low, high = np.percentile(means, [2.5, 97.5])
     rarer = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
-    p = min(1.0, 2.0 * (rarer + 1) / (samples + 1))
+    p = min(1.0, max(2.0 * (rarer + 1) / (samples + 1), 2.0 ** (1 - units)))
     return Difference(mean, float(low), float(high), description, p)
 
 
 def _resampled(
     values: Sequence[float], clips: Sequence[str], blocks: Sequence[str], samples: int, seed: int
-) -> tuple[float, NDArray[np.float64] | None, str]:
-    """Mean, means of ``samples`` draws of whole units (None below two units), and the units in words."""
+) -> tuple[float, NDArray[np.float64] | None, int, str]:
+    """Mean, means of ``samples`` draws of whole units (None below two units), the units' number, and them in words."""
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.size == 0:
         raise ValueError("no values to average")
@@ -93,9 +95,9 @@ def _resampled(
     sums, counts = np.bincount(index, weights=numbers), np.bincount(index)
     mean = float(numbers.mean())
     if len(counts) < 2 or not np.isfinite(mean):
-        return mean, None, description
+        return mean, None, len(counts), description
     drawn = np.random.default_rng(seed).integers(0, len(counts), size=(samples, len(counts)))
-    return mean, sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), description
+    return mean, sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), len(counts), description
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -13,6 +13,7 @@ from preprocessing import weights
 from preprocessing.cli import InputError
 
 Picture = NDArray[np.uint8]
+SMALLEST = 31  # side of the smallest picture that AlexNet's strides leave anything of
 
 
 def _tensor(pictures: Sequence[Picture], device: str) -> torch.Tensor:
@@ -48,10 +49,13 @@ class Lpips:
         self._net.to(device)
 
     @torch.inference_mode()
-    def __call__(self, a: Sequence[Picture], b: Sequence[Picture]) -> list[float]:
-        """LPIPS of each pair of pictures [H, W, 3], the two of one size; lower is nearer."""
+    def __call__(self, a: Sequence[Picture], b: Sequence[Picture]) -> list[float | str]:
+        """LPIPS of each pair of pictures [H, W, 3], the two of one size, or why there is none; lower is nearer."""
         if not _one_size(a):
             return [value for pair in zip(a, b, strict=True) for value in self([pair[0]], [pair[1]])]
+        height, width = a[0].shape[:2]
+        if min(height, width) < SMALLEST:
+            return [f"LPIPS needs pictures of at least {SMALLEST} pixels a side, got {width}×{height}"] * len(a)
         first, second = (_tensor(side, self._device) * 2 - 1 for side in (a, b))
         return [float(value) for value in self._net(first, second).flatten()]
 

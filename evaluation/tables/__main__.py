@@ -54,9 +54,9 @@ def _run(arguments: argparse.Namespace) -> None:
     comparisons = []
     for table in TABLES:
         of_table = scores[scores["protocol"] == PROTOCOL_OF_TABLE[table]]
+        frame = build(table, scores, methods, run)  # first: it refuses what would stand twice
         comparisons.append(compare(table, of_table, methods.of_table(table), run.samples))
-        found = marks(comparisons[-1], paper_ranks(table))
-        write(build(table, scores, methods, run), table, found, arguments.output)
+        write(frame, table, marks(comparisons[-1], paper_ranks(table)), arguments.output)
     joined = pd.DataFrame([row for part in comparisons for row in part.to_dict("records")], columns=list(COMPARED))
     write_csv(joined, NUMBERS, arguments.output / "comparisons.csv")
 

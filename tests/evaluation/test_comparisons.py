@@ -81,6 +81,14 @@ def test_false_positives_are_as_rare_as_promised():
     assert sum(value <= LEVEL for value in p) > 0
 
 
+@pytest.mark.parametrize("units", [2, 3, 5, 6])
+def test_few_units_that_agree_are_no_more_than_equal_signs(units):
+    clips = [f"c{i}" for i in range(units)]
+    found = paired_difference(np.arange(1.0, units + 1).tolist(), [0.0] * units, clips, clips, 5000)
+    signs = stats.binomtest(units, units, 0.5).pvalue
+    assert found.low > 0 and found.p == pytest.approx(signs) and (found.p <= LEVEL) == (units >= 6)
+
+
 def test_equal_methods_and_single_units():
     same = paired_difference([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], list("abc"), list("abc"), 200)
     assert same.value == same.low == same.high == 0 and same.p == 1

@@ -160,6 +160,15 @@ def test_frozen_rows_that_the_shards_lack_are_listed_and_counted(frozen, caplog)
     assert len(warnings) == 3 and all("cannot be used; the first, " in text for text in warnings)
 
 
+def test_lists_that_were_empty_stay_empty(frozen):
+    for name in ("cross", "multiview"):  # one person alone meets nobody
+        read_pairs(frozen / f"{name}.csv").iloc[:0].to_csv(frozen / f"{name}.csv", index=False)
+    lists = frozen_lists(frozen, PROTOCOLS, SAMPLES)
+    for name in ("cross", "multiview"):
+        assert lists.pairs[name].empty and list(lists.pairs[name].columns) == list(PAIR_COLUMNS)
+    assert len(lists.pairs["self"]) and lists.left_out == []
+
+
 def test_a_sample_of_another_clip_is_not_taken(frozen):
     renamed = [sample(s.key, "z" if s.clip == "b" else s.clip, s.person, s.split) for s in SAMPLES]
     pd.read_csv(frozen / "real.csv").query("clip == 'a'").to_csv(frozen / "real.csv", index=False)

@@ -121,6 +121,11 @@ def test_videos_are_compared_frame_by_frame(run, tmp_path, turned):
     assert metrics["psnr"]["n_used"] == 3 and 15 < metrics["psnr"]["value"] < 40
 
 
+def test_hidden_folders_are_no_clips(run, tmp_path, folders, turned):
+    save(tmp_path / "generated" / ".thumbnails" / "00000.png", turned(9))
+    assert run(*folders[:4], metrics=("l1",))["metrics"]["l1"]["n_attempted"] == 4
+
+
 def damage_extra(tmp_path):
     save(tmp_path / "generated" / "00009.png", np.zeros((256, 256, 3), np.uint8))
     return "00009.png"
@@ -142,7 +147,13 @@ def damage_empty(tmp_path):
     return "target"
 
 
-@pytest.mark.parametrize("damage", [damage_extra, damage_unreadable, damage_size, damage_empty])
+def damage_single(tmp_path):
+    for path in sorted((tmp_path / "target").iterdir())[1:]:
+        path.unlink()
+    return "00001.png"
+
+
+@pytest.mark.parametrize("damage", [damage_extra, damage_unreadable, damage_size, damage_empty, damage_single])
 def test_wrong_input_ends_in_one_sentence_that_names_the_file(run, tmp_path, folders, damage):
     named = damage(tmp_path)
     message = run(*folders, code=2)

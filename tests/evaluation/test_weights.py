@@ -60,6 +60,13 @@ def test_lpips_equals_its_package_on_the_same_backbone(alexnet):
     assert mine([a, a], [a, b])[0] == 0 < mine([a, a], [a, b])[1]
 
 
+def test_pictures_too_small_for_lpips_are_left_out_of_a_batch(alexnet):
+    lpips_of, sides = Lpips(alexnet[0]), (30, 31, 40)
+    small, least, large = lpips_of(*([pictures(side, side, 3)[i] for side in sides] for i in range(2)))
+    assert small == "LPIPS needs pictures of at least 31 pixels a side, got 30×30"
+    assert least > 0 and large > 0
+
+
 def test_present_weights_are_used(cache, alexnet, monkeypatch):
     (cache / ALEXNET).write_bytes(alexnet[0].read_bytes())
     entry = weights.registry()[ALEXNET]
