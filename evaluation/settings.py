@@ -58,7 +58,8 @@ class EvaluationSettings(Block):
     protocol: ProtocolSettings = ProtocolSettings()
     backend: Literal["embedded", "standard", "auto"] = Field(
         default="auto",
-        description="detectors: those inside the wheels, the paper's, or the paper's where their weights are at hand",
+        description="detectors: those inside the wheels (LPIPS and FID, which they lack: as auto), the paper's, "
+        "or the paper's where their weights are at hand",
     )
     backends: dict[str, str] = Field(
         default={}, description="metric → the backend that measures it, where the family's is not wanted"

@@ -90,12 +90,12 @@ class Plan:
 
     def metric_weights(self, *, optional: bool) -> list[str]:
         """The registered files of the metrics' backends: of those the run insists on, or also (``optional``) of those
-        that ``auto`` prefers once their files are there."""
+        that are used once their files are there."""
         settings = self.settings_.evaluation
         candidates = [
             settings.choice().candidates(metric)
             for key, metric in METRICS.items()
-            if optional or settings.backend != "auto" or key in settings.backends
+            if optional or settings.backend == "standard" or key in settings.backends
         ]
         return list(dict.fromkeys(file for names in candidates for name in names for file in FILES.get(name, ())))
 

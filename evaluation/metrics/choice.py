@@ -28,7 +28,9 @@ OUTSIDE = ("py-feat", "openface")
 
 @dataclass(frozen=True)
 class Choice:
-    """Which backends measure: a family (embedded, standard, auto: standard where at hand), and exceptions by metric.
+    """Which backends measure: a family, and exceptions by metric.
+
+    The family is embedded (where a metric has none, its standard one), standard, or auto (standard where at hand).
 
     ``readings`` are files made outside this environment; but for the embedded family, what they hold comes first.
     """
@@ -41,7 +43,7 @@ class Choice:
         """The backends that may measure ``metric``, the preferred one first."""
         named = dict(self.named).get(metric.key)
         if named or self.family == "embedded":
-            wanted = [named or metric.embedded]
+            wanted = [named or metric.embedded or metric.standard]
         else:
             given = [name for name in metric.backends if name in self._given]
             wanted = [*given, metric.standard, metric.embedded if self.family == "auto" else None]

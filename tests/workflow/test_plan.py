@@ -139,7 +139,9 @@ def test_weights_of_a_run(tmp_path, monkeypatch):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / ALEXNET).touch()
     assert auto.scoring_weights == [ALEXNET]
-    assert (embedded.required_weights, embedded.wanted_weights, embedded.scoring_weights) == ([], [], [])
+    # LPIPS and FID have no embedded backend.
+    both = [ALEXNET, INCEPTION]
+    assert (embedded.required_weights, embedded.wanted_weights, embedded.scoring_weights) == ([], both, [ALEXNET])
     for family in ("auto", "embedded"):
         assert planned(family, fid="pytorch-fid").required_weights == [INCEPTION]
 
