@@ -6,6 +6,7 @@
 #   data/{dataset}/sheets/clips.{parquet,csv}            clip → person, split, shard
 #   data/{dataset}/{fetch,crop,faces,masks,shards}/{shard}.{tar,parquet,json}
 #   data/weights/{name}.json                             a registered file of weights is in the cache and right
+#   results/{run}/weights.checked                        all registered files that the run insists on are
 #   results/{run}/dataset/{dataset}.{json,html}          clips in, kept, dropped and why
 #   results/{run}/checkpoints/{method}/final.safetensors   training/{method}.{parquet,png}
 #   results/{run}/pairs/{dataset}/{protocol}.csv         real.csv   protocol.json

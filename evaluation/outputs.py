@@ -2,6 +2,7 @@
 
 import math
 import tarfile
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from preprocessing.cli import InputError
 from preprocessing.reader import Sample
 
 Picture = NDArray[np.uint8]
+KEPT = 512  # input frames in memory at once: 100 MB at 256²
 PAIR_COLUMNS = (
     "pair",
     "source_key",
@@ -135,7 +137,9 @@ class Reenactments:
 
 
 class Inputs:
-    """Source and driver frames from the shards, on black, at the size of the generated frames; each read once.
+    """Source and driver frames from the shards, on black, at the size of the generated frames.
+
+    A frame is read once while it is among the last :data:`KEPT` different ones.
 
     ``real`` are the frames (key, frame) that set-level metrics compare with.
     """
@@ -143,14 +147,15 @@ class Inputs:
     def __init__(self, shards: Shards, side: int, real: Sequence[tuple[str, int]] = ()) -> None:
         self._shards, self._side = shards, side
         self.real = real
-        self._kept: dict[tuple[str, int], Picture] = {}
+        self._kept: OrderedDict[tuple[str, int], Picture] = OrderedDict()
 
     def picture(self, key: str, frame: int) -> Picture:
         """One frame of one sample, RGB [side, side, 3] with a black background."""
         at = (key, frame)
         if at not in self._kept:
-            if len(self._kept) >= 4096:
-                self._kept.clear()
             black = on_black(self._shards.frames(key, [frame]), self._shards.masks(key, [frame]))[0]
             self._kept[at] = resized(np.ascontiguousarray(black), self._side)
+        self._kept.move_to_end(at)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
         return self._kept[at]

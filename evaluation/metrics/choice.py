@@ -50,12 +50,18 @@ class Choice:
         return [name for name in dict.fromkeys(wanted) if name]
 
     def backend(self, metric: Metric) -> tuple[str, str]:
-        """The backend that measures ``metric`` and, where none can, the reason (else empty)."""
+        """The backend that measures ``metric`` and, where none can, the reason (else empty).
+
+        ``auto`` passes over a backend whose files are missing, but not over one whose file is there and wrong: that is
+        the reason then, and nothing measures in its place.
+        """
         candidates = self.candidates(metric)
         if not candidates:
             return "", f"{metric.name} has no {self.family} backend"
         reasons = []
         for name in candidates:
+            if wrong := _wrong_file(name):
+                return name, wrong
             reason = self._unavailable(name)
             if reason is None:
                 return name, ""
@@ -76,6 +82,12 @@ class Choice:
         if name in OUTSIDE:
             return None if name in self._given else f"no readings of {name}, which has an environment of its own"
         return next((reason for file in FILES.get(name, ()) if (reason := weights.missing(file))), None)
+
+
+def _wrong_file(backend: str) -> str | None:
+    """What is wrong with a file of ``backend`` that is there."""
+    there = (file for file in FILES.get(backend, ()) if path_of(file).is_file())
+    return next((reason for file in there if (reason := weights.missing(file))), None)
 
 
 def path_of(name: str) -> Path:

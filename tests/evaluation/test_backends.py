@@ -13,7 +13,7 @@ import torchvision
 from evaluation import readings
 from evaluation.metrics.backends import READERS, Remembering
 from evaluation.metrics.catalogue import METRICS
-from evaluation.metrics.choice import FILES, Choice
+from evaluation.metrics.choice import FILES, VGGFACE2, Choice
 from evaluation.pictures import digest, read_picture
 from evaluation.score import main
 from preprocessing import weights
@@ -111,6 +111,17 @@ def test_auto_takes_what_is_at_hand(cache, tmp_path, monkeypatch):
     monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
     assert Choice("auto").backend(METRICS["csim"]) == ("dlib-128", "")
     assert Choice("auto", (("csim", "arcface-r50"),)).backend(METRICS["csim"])[1].startswith("weights buffalo_l.zip")
+
+
+def test_auto_does_not_pass_over_a_wrong_file(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
+    entry = weights.registry()[VGGFACE2]
+    monkeypatch.setitem(weights.registry(), VGGFACE2, replace(entry, sha256="0" * 64))
+    entry.path.parent.mkdir()
+    entry.path.write_bytes(b"something else")
+    backend, reason = Choice("auto").backend(METRICS["csim"])
+    assert backend == "facenet-vggface2" and VGGFACE2 in reason and "another sha256" in reason
+    assert Choice("embedded").backend(METRICS["csim"]) == ("dlib-128", "")
 
 
 def test_a_memory_of_readings_does_not_grow():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from evaluation import outputs
 from evaluation.outputs import Inputs, read_real
 from preprocessing.cli import InputError
 from preprocessing.reader import Sample
@@ -32,3 +33,22 @@ def test_inputs_are_black_where_the_mask_is_background():
 
     picture = Inputs(Shards(), 4).picture("a_00", 0)
     assert picture.shape == (4, 4, 3) and (picture[:, :2] == 0).all() and (picture[:, 2:] == 200).all()
+
+
+def test_inputs_keep_the_last_frames_only(monkeypatch):
+    monkeypatch.setattr(outputs, "KEPT", 2)
+    read = []
+
+    class Shards:
+        samples: tuple[Sample, ...] = ()
+
+        def frames(self, key, indices):
+            read.extend(indices)
+            return np.full((1, 4, 4, 3), indices[0], np.uint8)
+
+        def masks(self, key, indices):
+            return np.ones((1, 4, 4), np.uint8)
+
+    inputs = Inputs(Shards(), 4)
+    assert [int(inputs.picture("a_00", i)[0, 0, 0]) for i in (1, 2, 1, 3, 1, 2)] == [1, 2, 1, 3, 1, 2]
+    assert read == [1, 2, 3, 2]  # 2 had made way for 3, the oldest of the two kept

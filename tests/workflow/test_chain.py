@@ -108,6 +108,11 @@ def test_a_deleted_output_comes_back_with_what_follows(chain, deleted, expected)
     ("change", "reruns", "spares"),
     [
         ("evaluation={figures: {rows: 1}}", {"draw_figures"}, {"score_pairs", "train_method", "crop_clips"}),
+        (
+            "evaluation={backends: {csim: arcface-r50}}",
+            {"fetch_weights", "score_pairs", "make_tables", "write_report"},
+            {"train_method", "reenact_pairs", "draw_figures"},
+        ),
         ("evaluation={bootstrap_samples: 101}", {"make_tables"}, {"score_pairs", "train_method"}),
         ("ablation={planedict-5: {training: {iterations: 7}}}", {"train_method", "make_tables"}, {"crop_clips"}),
         ("shard={quality: 90}", {"write_shards", "train_method"}, {"mask_regions", "crop_clips"}),

@@ -31,7 +31,7 @@ rule reenact_pairs:
         shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         weights=lambda wildcards: PLAN.weights(wildcards.run, wildcards.method),
-        registered=ancient(PLAN.checks(PLAN.required_weights)),
+        registered=ancient("results/{run}/weights.checked"),
     output:
         frames="results/{run}/reenactments/{dataset}/{method}/{protocol}/frames.tar",
         index="results/{run}/reenactments/{dataset}/{method}/{protocol}/index.parquet",

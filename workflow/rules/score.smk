@@ -5,7 +5,7 @@ rule score_pairs:
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         real="results/{run}/pairs/{dataset}/real.csv",
         reenactments=rules.reenact_pairs.output,
-        registered=ancient(PLAN.checks(PLAN.required_weights)),
+        registered="results/{run}/weights.checked",
         readings=lambda wildcards: PLAN.readings(**wildcards),
     output:
         "results/{run}/scores/{dataset}/{method}/{protocol}.parquet",

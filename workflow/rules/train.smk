@@ -4,7 +4,7 @@ rule train_method:
     input:
         shards=PLAN.training_shards(),
         # Named before anything heavy starts.
-        registered=ancient(PLAN.checks(PLAN.required_weights)),
+        registered=ancient("results/{run}/weights.checked"),
     output:
         weights="results/{run}/checkpoints/{method}/final.safetensors",
         card="results/{run}/checkpoints/{method}/card.md",
@@ -51,7 +51,7 @@ rule train_method:
 use rule train_method as pretrain_method with:
     input:
         shards=PLAN.training_shards(),
-        registered=ancient(PLAN.checks(PLAN.required_weights)),
+        registered=ancient("results/{run}/weights.checked"),
         # Checked first, used later: other images do not train the first stage again.
         real=ancient("results/{run}/checkpoints/{method}/real_images.json"),
     output:

@@ -1,5 +1,4 @@
-# Pre-trained weights of the registry: fetched into the user's cache where they are missing, and checked. What needs them
-# comes after these jobs, but is not made again when a file is merely checked again: hence `ancient` in the other rules.
+# Pre-trained weights of the registry: fetched into the user's cache where they are missing, and checked.
 rule fetch_weights:
     input:
         lambda wildcards: PLAN.cached_weights(wildcards.name),
@@ -23,3 +22,28 @@ rule fetch_weights:
         "Fetching or checking the weights {wildcards.name}"
     shell:
         "python -m preprocessing.weights {wildcards.name:q} --fetch --output {output:q} --log {log:q}"
+
+
+# One file stands for all that a run insists on. Trainings and re-enactments come after it, so that what is missing is
+# named before anything heavy, but do not depend on what it says: hence `ancient` there. That holds only for a file that
+# is there already; were the single files named, another metric's backend would train every method again.
+rule check_weights:
+    input:
+        PLAN.checks(PLAN.required_weights),
+    output:
+        "results/{run}/weights.checked",
+    log:
+        "logs/results/{run}/weights.log",
+    benchmark:
+        "logs/results/{run}/weights.tsv"
+    priority: 1000000
+    localrule: True
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=100,
+    message:
+        "The weights that {wildcards.run} insists on are there"
+    shell:
+        "touch {output}"
