@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,18 +79,40 @@ def check_names(generated: list[Clip], other: list[Clip], folder: Path) -> None:
     theirs = {clip.name: clip for clip in other}
     for name in sorted(mine.keys() ^ theirs.keys()):
         clip = mine.get(name) or theirs[name]
-        where = clip.video or clip.frames[0]
-        raise InputError(f"{where} has no counterpart: the folders must hold equally named frames or videos.")
+        _alone(clip.video or clip.frames[0], name in mine, folder, "frames or videos")
     for name, clip in mine.items():
         if (clip.video is None) != (theirs[name].video is None):
             raise InputError(f"'{name or folder}' is frames on one side and a video on the other.")
         left = {path.stem: path for path in clip.frames}
         right = {path.stem: path for path in theirs[name].frames}
         for stem in sorted(left.keys() ^ right.keys()):
-            path = left.get(stem) or right[stem]
-            raise InputError(f"{path} has no counterpart: the folders must hold equally named frames.")
+            _alone(left.get(stem) or right[stem], stem in left, folder, "frames")
         if len(left) != len(clip.frames) or len(right) != len(theirs[name].frames):
             raise InputError(f"'{name or folder}' holds two frames of one name with different suffixes.")
+
+
+def _alone(file: Path, generated: bool, folder: Path, what: str) -> NoReturn:
+    where = str(folder) if generated else "the generated frames"
+    raise InputError(f"{file} has no counterpart in {where}: both sides must hold equally named {what}.")
+
+
+def source_photos(path: Path, generated: list[Clip]) -> dict[str, Picture]:
+    """The source photo of each generated clip: one for all of them, or one in a subfolder named like each clip.
+
+    Empty where ``path`` holds frames or videos instead. A clip without a photo raises InputError.
+    """
+    if path.is_file() and path.suffix.lower() in FRAMES:
+        return dict.fromkeys((clip.name for clip in generated), read_picture(path))
+    found = clips(path)
+    if any(len(clip.frames) != 1 for clip in found):
+        return {}
+    if len(found) == 1:
+        return dict.fromkeys((clip.name for clip in generated), read_picture(found[0].frames[0]))
+    photos = {clip.name: clip.frames[0] for clip in found}
+    for clip in generated:
+        if clip.name not in photos:
+            raise InputError(f"{path} holds a photo for each of some clips, but none for '{clip.name}'.")
+    return {clip.name: read_picture(photos[clip.name]) for clip in generated}
 
 
 def matched(
@@ -98,21 +120,19 @@ def matched(
 ) -> Iterator[tuple[str, str, int, list[Picture]]]:
     """Clip, name, frame number and pictures (generated, target, source as given) of every frame that all share.
 
-    A source of exactly one picture, a photo of any name, goes with every frame. Everything that does not match, cannot
-    be read or differs in size raises InputError naming the file.
+    A source may be photos (:func:`source_photos`), of any size, which go with every frame of their clips. Everything
+    else that does not match, cannot be read or differs in size raises InputError naming the file.
     """
     first = clips(generated)
-    others = [path for path in (target, source) if path is not None]
-    rest = [clips(path) for path in others]
-    alone = [_single(sequence, path) if path is source else None for sequence, path in zip(rest, others, strict=True)]
-    for sequence, path, photo in zip(rest, others, alone, strict=True):
-        if photo is None:
-            check_names(first, sequence, path)
+    photos = source_photos(source, first) if source is not None else {}
+    sequences = {path: clips(path) for path in (target, None if photos else source) if path is not None}
+    for path, sequence in sequences.items():
+        check_names(first, sequence, path)
     for clip in first:
-        streams = [_frames(clip.name, sequence, photo) for sequence, photo in zip(rest, alone, strict=True)]
+        streams = {path: _named(clip.name, sequence).pictures() for path, sequence in sequences.items()}
         for number, (name, picture) in enumerate(clip.pictures()):
             pictures = [picture]
-            for stream, path in zip(streams, others, strict=True):
+            for path, stream in streams.items():
                 following = next(stream, None)
                 if following is None:
                     raise InputError(f"{path}: {name} is missing.")
@@ -120,23 +140,14 @@ def matched(
                     sizes = f"{_size(following[1])}, but {generated}: {name} is {_size(picture)}"
                     raise InputError(f"{path}: {following[0]} is {sizes}.")
                 pictures.append(following[1])
-            yield clip.name, name, number, pictures
-        for stream, path, photo in zip(streams, others, alone, strict=True):
-            if photo is None and (extra := next(stream, None)) is not None:
+            yield clip.name, name, number, pictures + ([photos[clip.name]] if photos else [])
+        for path, stream in streams.items():
+            if (extra := next(stream, None)) is not None:
                 raise InputError(f"{path}: {extra[0]} has no counterpart in {generated}.")
 
 
-def _frames(name: str, sequence: list[Clip], photo: Picture | None) -> Iterator[tuple[str, Picture]]:
-    if photo is not None:
-        return repeat((sequence[0].frames[0].name, photo))
-    return next(clip for clip in sequence if clip.name == name).pictures()
-
-
-def _single(sequence: list[Clip], path: Path) -> Picture | None:
-    """The photo of a folder that holds just one."""
-    if path.is_dir() and len(sequence) == 1 and len(sequence[0].frames) == 1:
-        return read_picture(sequence[0].frames[0])
-    return None
+def _named(name: str, sequence: list[Clip]) -> Clip:
+    return next(clip for clip in sequence if clip.name == name)
 
 
 def _size(picture: Picture) -> str:

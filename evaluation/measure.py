@@ -19,6 +19,7 @@ from evaluation.metrics.backends import Array, Reading, Remembering, Tools, read
 from evaluation.metrics.catalogue import METRICS, Metric
 from evaluation.metrics.choice import ALEXNET, Choice, path_of
 from evaluation.pictures import Picture
+from evaluation.statistics import Interval, set_interval
 
 # PyTorch is loaded only where a network of it measures: it costs each scoring job a second and half a gigabyte.
 if TYPE_CHECKING:
@@ -197,6 +198,29 @@ class Measurer:
         from evaluation.metrics.perceptual import Lpips
 
         return Lpips(path_of(ALEXNET), self._tools.device)
+
+
+def set_distance(
+    metric: Metric,
+    real: Sequence[Measurement],
+    made: Sequence[Measurement],
+    clips: Sequence[str],
+    blocks: Sequence[str],
+) -> tuple[Interval | None, int, str]:
+    """Distance of the generated images' features from the real ones', how many of the former have any, and a remark.
+
+    ``clips`` and ``blocks`` are the generated images', for the interval. No distance where there are too few images.
+    """
+    known = [feature for other in real if (feature := other.features[metric.key]) is not None]
+    kept = [i for i, result in enumerate(made) if result.features[metric.key] is not None]
+    fewer = min(len(known), len(kept))
+    if fewer < metric.least_images:
+        counts = f"{len(known)} real, {len(kept)} generated"
+        return None, len(kept), f"needs {metric.least_images} images on each side: {counts}"
+    features = [feature for result in made if (feature := result.features[metric.key]) is not None]
+    chosen = [clips[i] for i in kept], [blocks[i] for i in kept]
+    interval = set_interval(formulas.frechet_distance, np.stack(known), np.stack(features), *chosen)
+    return interval, len(kept), f"below {metric.enough_images:,} images" if fewer < metric.enough_images else ""
 
 
 def _compared(metric: Metric, backend: str, reference: Reading, generated: Reading, role: str) -> Value:

@@ -12,19 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evaluation.folders import matched
-from evaluation.measure import Measurement, Sample, is_set_metric, measured
+from evaluation.measure import Measurement, Sample, is_set_metric, measured, set_distance
 from evaluation.metrics.catalogue import CONTRACT, METRICS, Metric
 from evaluation.metrics.choice import Choice
-from evaluation.metrics.formulas import frechet_distance
 from evaluation.settings import EvaluationSettings
-from evaluation.statistics import BLOCK_FRAMES, Interval, mean_interval, set_interval
+from evaluation.statistics import BLOCK_FRAMES, Interval, mean_interval
 from preprocessing.cli import InputError, add_common, load_settings, positive, progress, run_command
 from preprocessing.files import write_json
-
-SMALL_SET = 2048
 
 
 @dataclass
@@ -59,49 +54,30 @@ def measure(
     return results
 
 
-def summary(metric: Metric, results: Results, choice: Choice, samples: int) -> dict[str, Any]:
-    """One metric's entry of the JSON."""
+def summary(metric: Metric, results: Results, choice: Choice, samples: int) -> tuple[dict[str, Any], str]:
+    """One metric's entry of the JSON, and what its interval was resampled over (empty without one)."""
     backend, unavailable = choice.backend(metric)
     entry: dict[str, Any] = {"value": None, "ci95": [None, None], "n_used": 0, "n_attempted": len(results.names)}
     entry |= {"backend": backend, "reason": unavailable}
     if unavailable:
-        return entry
+        return entry, ""
     if is_set_metric(metric):
-        return entry | _set_summary(metric, results)
+        interval, used, remark = set_distance(metric, results.real, results.measurements, results.clips, results.blocks)
+        entry |= {"n_used": used, "reason": remark}
+        return (entry | _numbers(interval), interval.units) if interval else (entry | {"n_used": 0}, "")
     values = [measurement.values[metric.key] for measurement in results.measurements]
-    used = [index for index, value in enumerate(values) if value.used]
+    counted = [index for index, value in enumerate(values) if value.used]
     lost = Counter(value.reason for value in values if not value.used)
-    notes = [f"{number} left out: {reason}" for reason, number in sorted(lost.items())]
-    if not used:
-        return entry | {"reason": "; ".join(sorted(lost))}
+    if not counted:
+        return entry | {"reason": "; ".join(sorted(lost))}, ""
     interval = mean_interval(
-        [values[i].value for i in used],
-        [results.clips[i] for i in used],
-        [results.blocks[i] for i in used],
+        [values[i].value for i in counted],
+        [results.clips[i] for i in counted],
+        [results.blocks[i] for i in counted],
         samples,
     )
-    return (
-        entry
-        | _numbers(interval)
-        | {"n_used": len(used), "reason": "; ".join([*notes, f"interval over {interval.units}"])}
-    )
-
-
-def _set_summary(metric: Metric, results: Results) -> dict[str, Any]:
-    made = [measurement.features[metric.key] for measurement in results.measurements]
-    real = [feature for other in results.real if (feature := other.features[metric.key]) is not None]
-    kept = [index for index, feature in enumerate(made) if feature is not None]
-    if len(real) < 2 or len(kept) < 2:
-        return {"reason": f"needs two images on each side: {len(real)} real, {len(kept)} generated"}
-    interval = set_interval(
-        frechet_distance,
-        np.stack(real),
-        np.stack([feature for feature in made if feature is not None]),
-        [results.clips[i] for i in kept],
-        [results.blocks[i] for i in kept],
-    )
-    notes = [f"below {SMALL_SET:,} images"] if min(len(real), len(kept)) < SMALL_SET else []
-    return _numbers(interval) | {"n_used": len(kept), "reason": "; ".join([*notes, f"interval over {interval.units}"])}
+    notes = [f"{number} left out: {reason}" for reason, number in sorted(lost.items())]
+    return entry | _numbers(interval) | {"n_used": len(counted), "reason": "; ".join(notes)}, interval.units
 
 
 def _numbers(interval: Interval) -> dict[str, Any]:
@@ -109,17 +85,38 @@ def _numbers(interval: Interval) -> dict[str, Any]:
 
 
 def report(metrics: list[Metric], results: Results, choice: Choice, samples: int) -> dict[str, Any]:
-    """The whole JSON document."""
+    """The whole JSON document: ``metrics``, ``per_image``, and ``about`` (unit, direction, what was resampled)."""
     per_image: dict[str, dict[str, float | None]] = {name: {} for name in results.names}
     for metric in metrics:
         for name, measurement in zip(results.names, results.measurements, strict=True):
             value = measurement.values.get(metric.key)
             if not is_set_metric(metric):
                 per_image[name][metric.key] = value.value if value is not None and value.used else None
-    return {
-        "metrics": {metric.key: summary(metric, results, choice, samples) for metric in metrics},
-        "per_image": per_image,
+    entries = {metric.key: summary(metric, results, choice, samples) for metric in metrics}
+    about = {
+        metric.key: {
+            "unit": metric.unit,
+            "higher_is_better": metric.higher_is_better,
+            "compared_with": {"pose": "target", "real": "all targets"}.get(metric.reference, metric.reference),
+            "interval_over": entries[metric.key][1],
+        }
+        for metric in metrics
     }
+    return {"metrics": {key: entry for key, (entry, _) in entries.items()}, "per_image": per_image, "about": about}
+
+
+def lines(document: dict[str, Any]) -> Iterator[str]:
+    """What the command prints: a line per metric."""
+    for key, entry in document["metrics"].items():
+        metric = METRICS[key]
+        if entry["value"] is None:
+            yield f"{metric.name:8} —  {entry['reason']}"
+            continue
+        low, high = entry["ci95"]
+        interval = "" if low is None else f"  [{low:.{metric.decimals}f}, {high:.{metric.decimals}f}]"
+        counts = f"{entry['n_used']}/{entry['n_attempted']} by {entry['backend']}"
+        note = f"; {entry['reason']}" if entry["reason"] else ""
+        yield f"{metric.name:8} {entry['value']:.{metric.decimals}f} {metric.unit}{interval}  {counts}{note}"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -128,12 +125,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--generated", type=Path, required=True, metavar="DIR", help="generated frames or video")
     parser.add_argument("--target", type=Path, required=True, metavar="DIR", help="the driver's frames or video")
     parser.add_argument(
-        "--source", type=Path, metavar="DIR", help="the source's frames, video, or one photo in a folder"
+        "--source", type=Path, metavar="PATH", help="a photo, a folder with a photo per clip, or frames, or a video"
     )
     parser.add_argument("--metrics", nargs="+", choices=sorted(METRICS), default=list(CONTRACT), metavar="METRIC",
                         help=f"any of {' '.join(METRICS)}")  # fmt: skip
     parser.add_argument(
-        "--backend", choices=("embedded", "standard", "auto"), help="detectors (default: the settings')"
+        "--backend", choices=("embedded", "standard", "auto"), help="detectors (default: the settings', which is auto)"
     )
     parser.add_argument(
         "--readings",
@@ -159,10 +156,14 @@ def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation")
     metrics = [METRICS[key] for key in dict.fromkeys(arguments.metrics)]
     choice = settings.choice(arguments.backend, arguments.readings)
+    if arguments.output.is_dir():
+        raise InputError(f"--output {arguments.output} is a folder: name the JSON file to write.")
     results = measure(arguments.generated, arguments.target, arguments.source, metrics, choice, arguments.threads)
     if not results.names:
         raise InputError(f"{arguments.generated} holds no frames.")
-    write_json(arguments.output, report(metrics, results, choice, settings.bootstrap_samples))
+    document = report(metrics, results, choice, settings.bootstrap_samples)
+    write_json(arguments.output, document)
+    print(*lines(document), f"written to {arguments.output}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -14,14 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.measure import Measurement, Sample, is_set_metric, measured
+from evaluation.measure import Measurement, Sample, is_set_metric, measured, set_distance
 from evaluation.metrics.catalogue import METRICS, PROTOCOLS, Metric
 from evaluation.metrics.choice import Choice
-from evaluation.metrics.formulas import frechet_distance
 from evaluation.metrics.geometry import camera_degrees
-from evaluation.outputs import EMPTY_SCORE, FFD_LEAST, Inputs, Reenactments, read_pairs, read_real
+from evaluation.outputs import EMPTY_SCORE, Inputs, Reenactments, read_pairs, read_real
 from evaluation.settings import EvaluationSettings
-from evaluation.statistics import set_interval
 from preprocessing.cli import InputError, add_common, load_settings, positive, progress, run_command
 from preprocessing.files import atomic
 
@@ -169,22 +167,13 @@ def _real(inputs: Inputs, metrics: list[Metric], choice: Choice, threads: int) -
 
 def _distance(metric: Metric, real: list[Measurement], group: list[tuple[Row, Measurement]]) -> Row:
     """Distance of the generated frames' features from the real frames'."""
-    known = [feature for other in real if (feature := other.features[metric.key]) is not None]
-    kept = [(feature, pair) for pair, result in group if (feature := result.features[metric.key]) is not None]
-    least = FFD_LEAST if metric.key == "ffd" else 2
-    counts: Row = {"n_used": len(kept)}
-    if min(len(known), len(kept)) < least:
-        return counts | {"reason": f"needs {least} images on each side: {len(known)} real, {len(kept)} generated"}
-    interval = set_interval(
-        frechet_distance,
-        np.stack(known),
-        np.stack([feature for feature, _ in kept]),
-        [pair["driver_clip"] for _, pair in kept],
-        [pair["block"] for _, pair in kept],
-    )
+    clips, blocks = ([str(pair[name]) for pair, _ in group] for name in ("driver_clip", "block"))
+    interval, used, remark = set_distance(metric, real, [result for _, result in group], clips, blocks)
+    if interval is None:
+        return {"n_used": used, "reason": remark}
     low = math.nan if interval.low is None else interval.low
     high = math.nan if interval.high is None else interval.high
-    return counts | {"value": interval.value, "used": True, "ci_low": low, "ci_high": high}
+    return {"n_used": used, "value": interval.value, "used": True, "ci_low": low, "ci_high": high}
 
 
 def main(argv: list[str] | None = None) -> None:

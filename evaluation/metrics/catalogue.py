@@ -13,6 +13,7 @@ class Metric:
     ``reference`` says what a generated image is compared with: the driver's frame (target), the source, the requested
     head pose (or the driver's where none is requested), or the whole real set. ``embedded`` and ``standard`` name the
     backends; None where there is none in that family. ``others`` are backends that measure it where they are named.
+    A metric of sets needs ``least_images`` on either side, and says so where there are fewer than ``enough_images``.
     """
 
     key: str
@@ -25,6 +26,8 @@ class Metric:
     decimals: int = 3
     paper: bool = True
     others: tuple[str, ...] = ()
+    least_images: int = 2
+    enough_images: int = 0
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -44,8 +47,8 @@ METRICS = {
         Metric("ssim", "SSIM", "target", True, "scikit-image", "scikit-image"),
         Metric("psnr", "PSNR", "target", True, "numpy", "numpy", "dB", 2),
         Metric("lpips", "LPIPS", "target", False, None, "lpips-alex"),
-        Metric("fid", "FID", "real", False, None, "pytorch-fid", decimals=1, others=("clean-fid",)),
-        Metric("ffd", "FFD-dlib", "real", False, "dlib-128", None, decimals=4, paper=False),
+        Metric("fid", "FID", "real", False, None, "pytorch-fid", decimals=1, others=("clean-fid",), enough_images=2048),
+        Metric("ffd", "FFD-dlib", "real", False, "dlib-128", None, decimals=4, paper=False, least_images=129),
         Metric("csim", "CSIM", "source", True, "dlib-128", "facenet-vggface2", others=("arcface-r50",)),
         Metric("csim_l2", "CSIM-L2", "source", False, "dlib-128", None, paper=False),
         Metric("aucon", "AUCON", "target", True, "AUCON-geo", "py-feat", others=("openface",)),

@@ -80,8 +80,9 @@ class Choice:
     def _unavailable(self, name: str) -> str | None:
         """Why a backend cannot measure here, or None where it can."""
         if name in OUTSIDE:
-            return None if name in self._given else f"no readings of {name}, which has an environment of its own"
-        return next((reason for file in FILES.get(name, ()) if (reason := weights.missing(file))), None)
+            return None if name in self._given else f"no readings of {name} given (python -m evaluation.readings)"
+        reasons = [reason for file in FILES.get(name, ()) if (reason := weights.missing(file))]
+        return f"{'; '.join(reasons)} (python -m preprocessing.weights)" if reasons else None
 
 
 def _wrong_file(backend: str) -> str | None:

@@ -51,7 +51,7 @@ def folders(tmp_path, turned):
 
 def test_every_metric_of_the_contract(run, tmp_path, folders, turned):
     document = run(*folders, metrics=CONTRACT)
-    assert set(document) == {"metrics", "per_image"} and set(document["metrics"]) == set(CONTRACT)
+    assert set(document) == {"metrics", "per_image", "about"} and set(document["metrics"]) == set(CONTRACT)
     for entry in document["metrics"].values():
         assert (
             set(entry) == {"value", "ci95", "n_used", "n_attempted", "backend", "reason"} and entry["n_attempted"] == 4
@@ -102,7 +102,8 @@ def test_ten_clips_are_resampled_as_clips(run, tmp_path):
             save(tmp_path / "b" / f"clip{clip}" / f"{frame}.png", random.integers(0, 255, (16, 16, 3), np.uint8))
     document = run("--generated", tmp_path / "a", "--target", tmp_path / "b", metrics=("l1",))
     entry = document["metrics"]["l1"]
-    assert "10 clips" in entry["reason"] and entry["ci95"][0] < entry["value"] < entry["ci95"][1]
+    assert entry["reason"] == "" and document["about"]["l1"]["interval_over"] == "10 clips"
+    assert entry["ci95"][0] < entry["value"] < entry["ci95"][1]
     assert "clip3/1.png" in document["per_image"]
 
 
@@ -111,6 +112,42 @@ def test_it_is_a_command(tmp_path, folders):
     command = [sys.executable, "-m", "evaluation.score", *map(str, folders), "--metrics", "l1", "--output", str(output)]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
     assert json.loads(output.read_text())["metrics"]["l1"]["n_used"] == 4
+
+
+def test_it_says_what_it_measured(run, tmp_path, folders, capsys):
+    run(*folders[:4], metrics=("psnr", "csim", "ffd"))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("PSNR     ") and "dB  [" in printed[0] and printed[0].endswith("4/4 by numpy")
+    assert printed[1].endswith("—  CSIM compares with the source, which was not given")
+    assert "needs 129 images on each side: 4 real, 4 generated" in printed[2]
+    assert printed[3] == f"written to {tmp_path / 'scores.json'}"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "per clip"])
+def test_source_photos_of_any_size(run, tmp_path, turned, kind):
+    """One photo for all frames, or one in a subfolder for each clip: each clip is compared with its own."""
+    for clip, way in (("ann", 1), ("bob", -1)):
+        for name in ("generated", "target"):
+            save(tmp_path / name / clip / "0.png", turned(0)[:, ::way])
+            save(tmp_path / name / clip / "1.png", turned(1)[:, ::way])
+        save(tmp_path / "photos" / clip / "any name.png", turned(0)[::2, ::way][:, ::2])
+    save(tmp_path / "one" / "photo.png", turned(0)[::2, ::2])
+    places = {"file": "one/photo.png", "folder": "one", "per clip": "photos"}
+    call = ["--generated", tmp_path / "generated", "--target", tmp_path / "target"]
+    values = run(*call, "--source", tmp_path / places[kind], metrics=("csim_l2",))["per_image"]
+    other = {name: entry["csim_l2"] for name, entry in values.items()}
+    assert set(other) == {"ann/0.png", "ann/1.png", "bob/0.png", "bob/1.png"}
+    # A face is nearer to its own half-sized picture (.13, .15) than to its mirror image's (.20).
+    assert (other["bob/0.png"] < 0.17) == (kind == "per clip") and other["ann/0.png"] < 0.17
+    (tmp_path / "photos" / "bob" / "any name.png").unlink()
+    save(tmp_path / "photos" / "cid" / "x.png", turned(0))
+    if kind == "per clip":
+        assert "none for 'bob'" in run(*call, "--source", tmp_path / "photos", metrics=("csim",), code=2)
+
+
+def test_a_folder_is_no_output(run, tmp_path, folders):
+    (tmp_path / "scores.json").mkdir()
+    assert "is a folder" in run(*folders, code=2)
 
 
 def test_videos_are_compared_frame_by_frame(run, tmp_path, turned):
@@ -147,13 +184,21 @@ def damage_empty(tmp_path):
     return "target"
 
 
+def damage_source(tmp_path):
+    for i in range(3):
+        save(tmp_path / "source" / f"{i:05d}.png", np.zeros((256, 256, 3), np.uint8))
+    return f"00003.png has no counterpart in {tmp_path / 'source'}"
+
+
 def damage_single(tmp_path):
     for path in sorted((tmp_path / "target").iterdir())[1:]:
         path.unlink()
     return "00001.png"
 
 
-@pytest.mark.parametrize("damage", [damage_extra, damage_unreadable, damage_size, damage_empty, damage_single])
+@pytest.mark.parametrize(
+    "damage", [damage_extra, damage_unreadable, damage_size, damage_empty, damage_source, damage_single]
+)
 def test_wrong_input_ends_in_one_sentence_that_names_the_file(run, tmp_path, folders, damage):
     named = damage(tmp_path)
     message = run(*folders, code=2)
