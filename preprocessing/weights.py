@@ -226,14 +226,25 @@ def main(argv: list[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.output and len(arguments.names) != 1:
         raise InputError("--output is of one file: name it.")
+    failed: list[str] = []
     for entry in [registered(name) for name in arguments.names] or registry().values():
         if arguments.fetch and (arguments.names or not entry.gated):
-            fetch(entry)
+            try:
+                fetch(entry)
+            except InputError as error:
+                if len(arguments.names) == 1:
+                    raise
+                failed.append(entry.name)
+                print(f"{entry.name} ({entry.used_by}): {error}")
+                continue
         print(f"{entry.name} ({entry.used_by}): {state(entry)}")
         if arguments.output:
             path = _require(entry)
             facts = {"sha256": digest(path), "bytes": path.stat().st_size, "verified": entry.sha256 != UNVERIFIED}
             write_json(arguments.output, {"name": entry.name} | facts)
+    if failed:
+        place = cache_root() / "weights"
+        raise InputError(f"Not fetched: {', '.join(failed)}; what was fetched elsewhere belongs into {place}.")
 
 
 if __name__ == "__main__":

@@ -211,6 +211,17 @@ def test_wrong_arguments_are_named(cache, small, capsys, arguments, words):
     assert words in capsys.readouterr().err
 
 
+def test_one_failure_does_not_keep_the_others_back(cache, small, web, capsys):
+    small(DIGEST, "absent.pth")
+    small(DIGEST)
+    del web.files["absent.pth"]
+    with pytest.raises(SystemExit):
+        weights.main(["--fetch"])
+    said = capsys.readouterr()
+    assert (cache / "small.pth").is_file() and "small.pth (a test): here" in said.out and "404" in said.out
+    assert said.err.strip().splitlines()[-1].startswith("Not fetched: absent.pth; ")
+
+
 def test_foreign_files_cannot_run_code(tmp_path):
     path = tmp_path / "evil.pth"
     torch.save({"x": pytest.approx}, path)
