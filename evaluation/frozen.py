@@ -1,7 +1,7 @@
 """Frozen protocols: pair lists that were written once, checked against the shards instead of sampled anew."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,16 @@ def frozen_lists(folder: Path, samples: Sequence[Sample]) -> Lists:
             twice = table.loc[table["pair"].duplicated(), "pair"].iloc[0]
             raise InputError(f"The pairs {path} hold pair {twice} twice.")
         _refuse_emptied(table, some, path)
-        table, lost = _usable(table, "pair", path, lambda row, name=name: _of_pair(name, row, by_key))
+        reasons = [_of_pair(name, row, by_key) for row in table.to_dict("records")]
+        table, lost = _usable(table, reasons, "pair", path)
         left_out += lost
         unseen = [by_key[key].split == UNSEEN for key in table["source_key"]]
         pairs[name] = table.assign(block=blocks(table, samples), unseen=np.array(unseen, dtype=bool))
     path = folder / "real.csv"
     real = read_real_table(path)
     _refuse_emptied(real, sampled.real, path)
-    real, lost = _usable(real.rename_axis("row").reset_index(), "row", path, lambda row: _held_out("", row, by_key))
+    reasons = [_of_frame("", row, by_key) or _trained_on("", row, by_key) for row in real.to_dict("records")]
+    real, lost = _usable(real.rename_axis("row").reset_index(), reasons, "row", path)
     return Lists(pairs, real.drop(columns="row"), left_out + lost)
 
 
@@ -55,11 +57,8 @@ def _refuse_emptied(table: pd.DataFrame, sampled: pd.DataFrame, path: Path) -> N
         raise InputError(f"{path} is empty, though these shards have something for it (docs/metrics.md, Frozen).")
 
 
-def _usable(
-    table: pd.DataFrame, number: str, path: Path, reason: Callable[[Row], str]
-) -> tuple[pd.DataFrame, list[Row]]:
+def _usable(table: pd.DataFrame, reasons: list[str], number: str, path: Path) -> tuple[pd.DataFrame, list[Row]]:
     """The rows without a reason against them, and the others' numbers with their reasons."""
-    reasons = [reason(row) for row in table.to_dict("records")]
     lost = [
         {"list": path.stem, number: int(row), "reason": why}
         for row, why in zip(table[number], reasons, strict=True)
@@ -79,9 +78,7 @@ def _of_pair(protocol: str, row: Row, by_key: dict[str, Sample]) -> str:
     source, driver = (
         {name: row[f"{role}_{name}"] for name in ("key", "frame", "clip", "person")} for role in ("source", "driver")
     )
-    # The first frame of a clip may lie in the training part, where time is held out.
-    of_source = _of_frame if protocol == "self" else _held_out
-    if why := of_source("source ", source, by_key) or _held_out("driver ", driver, by_key):
+    if why := _of_frame("source ", source, by_key) or _of_frame("driver ", driver, by_key):
         return why
     if protocol == "self" and source["clip"] != driver["clip"]:
         return f"source and driver are of two clips, '{source['clip']}' and '{driver['clip']}'"
@@ -92,15 +89,9 @@ def _of_pair(protocol: str, row: Row, by_key: dict[str, Sample]) -> str:
         return "it has no yaw and pitch"
     if protocol != "multiview" and given:
         return f"it has a {given[0]}, which only multi-view pairs have"
-    return ""
-
-
-def _held_out(role: str, row: Row, by_key: dict[str, Sample]) -> str:
-    """Why a frame cannot be used as one that training never saw, or nothing."""
-    why = _of_frame(role, row, by_key)
-    if not why and by_key[row["key"]].split == TRAIN:
-        return f"{role}sample '{row['key']}' is in the training part"
-    return why
+    # The first frame of a clip may lie in the training part, where time is held out.
+    trained_on = "" if protocol == "self" else _trained_on("source ", source, by_key)
+    return trained_on or _trained_on("driver ", driver, by_key)
 
 
 def _of_frame(role: str, row: Row, by_key: dict[str, Sample]) -> str:
@@ -114,3 +105,8 @@ def _of_frame(role: str, row: Row, by_key: dict[str, Sample]) -> str:
     if not 0 <= row["frame"] < sample.frames:
         return f"{role}sample '{key}' has {sample.frames} frames, no frame {row['frame']}"
     return ""
+
+
+def _trained_on(role: str, row: Row, by_key: dict[str, Sample]) -> str:
+    """Why a frame of the shards is none that training never saw, or nothing."""
+    return f"{role}sample '{row['key']}' is in the training part" if by_key[row["key"]].split == TRAIN else ""
