@@ -95,6 +95,11 @@ rule training:
         PLAN.training(RUN.run),
 
 
+rule pairs:
+    input:
+        PLAN.pairs(RUN.run),
+
+
 rule reenactments:
     input:
         PLAN.reenactments(RUN.run),

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from evaluation.metrics.faces import FaceReader
-from evaluation.protocol import TEST, by_clip, cross_pairs, first_samples
+from evaluation.sampling import TEST, by_clip, cross_pairs, first_samples
 from model.animate.fitting import fit
 from model.animator import Animator, Source
 from model.checkpoints import load_weights

@@ -55,7 +55,7 @@ EMPTY_SCORE: dict[str, Any] = {
 }
 """A row of the scores that measured nothing."""
 TYPES = {name: "string" for name in PAIR_COLUMNS if name.endswith(("key", "clip", "person")) or name == "block"}
-TYPES |= {"pair": "int64", "source_frame": "int64", "driver_frame": "int64"}
+TYPES |= {"pair": "int64", "source_frame": "int64", "driver_frame": "int64", "yaw": "float64", "pitch": "float64"}
 
 
 class Shards(Protocol):

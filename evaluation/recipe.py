@@ -15,7 +15,7 @@ import torch
 
 from evaluation.figures.canvas import Cell, Grid, Row
 from evaluation.health import Observations, examine
-from evaluation.protocol import TEST, first_samples
+from evaluation.sampling import TEST, first_samples
 from model.animator import Animator
 from model.checkpoints import load_weights
 from model.data import FrameStore

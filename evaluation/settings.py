@@ -8,10 +8,14 @@ from pydantic import Field, field_validator
 
 from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import Choice
-from preprocessing.cli import Block
+from preprocessing.cli import Block, InputError
 
 COPY, COPY_NAME = "copy", "copy of the source"
 """The method that needs no training: its slug, a part of paths, and its name in the tables."""
+
+
+LISTS = ("self.csv", "cross.csv", "multiview.csv", "real.csv")
+"""What the protocols of one dataset compare: a file each in its folder of pairs."""
 
 
 class ProtocolSettings(Block):
@@ -32,6 +36,19 @@ class ProtocolSettings(Block):
         description="folder of pair lists, such as another run's pairs, taken instead of sampling: "
         "{dataset}/self.csv, cross.csv, multiview.csv and real.csv",
     )
+
+    def frozen_folder(self, dataset: str) -> Path | None:
+        """Where a dataset's frozen lists lie, if lists are frozen; InputError names those that are not there."""
+        if self.frozen is None:
+            return None
+        said = f"evaluation.protocol.frozen: {self.frozen}"
+        if not self.frozen.is_dir():
+            raise InputError(f"{said} is not a folder (docs/metrics.md, Frozen).")
+        if any((self.frozen / name).is_file() for name in LISTS):
+            raise InputError(f"{said} holds lists itself; give the folder above it, {self.frozen.resolve().parent}.")
+        if missing := [f"{dataset}/{name}" for name in LISTS if not (self.frozen / dataset / name).is_file()]:
+            raise InputError(f"{said} has no {', '.join(missing)} (docs/metrics.md, Frozen).")
+        return self.frozen / dataset
 
 
 class FigureSettings(Block):

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from evaluation.external.pyfeat import WEIGHTS as PYFEAT_WEIGHTS
 from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import FILES
-from evaluation.settings import COPY
+from evaluation.settings import COPY, LISTS
 from model.settings import VGG19
 from preprocessing.files import cache_root
 from preprocessing.weights import registry
@@ -240,13 +240,13 @@ class Plan:
 
     def pairs(self, run: str) -> list[str]:
         """The pair lists of the three protocols, the real set and the rules behind them."""
-        names = [*(f"{protocol}.csv" for protocol in PROTOCOLS), "real.csv", "protocol.json"]
-        return [f"results/{run}/pairs/{dataset}/{name}" for dataset, name in product(self.settings_.test_on, names)]
+        names = product(self.settings_.test_on, (*LISTS, "protocol.json"))
+        return [f"results/{run}/pairs/{dataset}/{name}" for dataset, name in names]
 
     def frozen(self, dataset: str) -> list[str]:
-        """A dataset's frozen lists, as far as they are there (what is missing, the choice of pairs names)."""
-        folder = self.settings_.evaluation.protocol.frozen
-        return [] if folder is None else sorted(map(str, (folder / dataset).glob("*.csv")))
+        """A dataset's frozen lists, where lists are frozen."""
+        folder = self.settings_.evaluation.protocol.frozen_folder(dataset)
+        return [] if folder is None else [str(folder / name) for name in LISTS]
 
     def reenactments(self, run: str) -> list[str]:
         """Indices of the re-enacted images."""

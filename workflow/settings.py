@@ -162,6 +162,8 @@ def load(config: Mapping[str, Any]) -> RunSettings:
     for dataset in run.datasets.values():
         if dataset.source.kind == "embedded":
             EmbeddedSource(dataset.source)  # refuses clips that it does not have
+    for name in run.test_on:
+        run.evaluation.protocol.frozen_folder(name)  # refuses one that lacks a list
     for slug in run.trained:
         check_together(run.model_of(slug), run.training_of(slug))
     return run

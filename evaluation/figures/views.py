@@ -7,7 +7,7 @@ from PIL import Image
 
 from evaluation.figures.canvas import Cell, Grid, Row, beside, footer, notice, stacked
 from evaluation.figures.material import Column, Material, Pair, all_columns, origin
-from evaluation.protocol import VIEW_OFFSETS
+from evaluation.sampling import VIEW_OFFSETS
 from evaluation.settings import FigureSettings
 
 Views = dict[tuple[float, float], Pair]

@@ -15,7 +15,7 @@ from evaluation.figures.grids import ACROSS, Block, side_by_side
 from evaluation.figures.heatmap import LIMIT, colour_bar, heat_map, triangles, vertex_distances
 from evaluation.figures.material import Material, all_columns, label, spread
 from evaluation.figures.views import fan
-from evaluation.protocol import VIEW_OFFSETS
+from evaluation.sampling import VIEW_OFFSETS
 from evaluation.settings import FigureSettings
 from preprocessing.reference_face import reference_face
 

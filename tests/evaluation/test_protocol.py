@@ -1,18 +1,21 @@
 """The pair lists: who meets whom, what is written beside them, and lists taken over from elsewhere."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
 
 from evaluation.frozen import frozen_lists
 from evaluation.outputs import PAIR_COLUMNS, read_pairs, read_real
-from evaluation.protocol import PROTOCOLS, VIEW_OFFSETS, all_pairs, main, parser, real_set, sampled_lists
-from evaluation.settings import ProtocolSettings
+from evaluation.protocol import main, parser
+from evaluation.sampling import VIEW_OFFSETS, all_pairs, real_set, sampled_lists
+from evaluation.settings import LISTS, ProtocolSettings
 from preprocessing.cli import InputError
 from preprocessing.files import sha256
 from preprocessing.reader import Sample
 
+PROTOCOLS = ("self", "cross", "multiview")
 SETTINGS = ProtocolSettings(self_frames_per_clip=5, cross_pairs=12, multiview_pairs=2, seed=0)
 
 
@@ -97,15 +100,12 @@ def written(shards, output, **protocol):
     return json.loads((output / "protocol.json").read_text())
 
 
-FILES = (*(f"{name}.csv" for name in PROTOCOLS), "real.csv")
-
-
 def test_frozen_lists_that_a_run_sampled_give_the_same_lists(synthetic_shards, tmp_path):
     frozen = tmp_path / "pairs" / synthetic_shards.parent.name
     first = written(synthetic_shards, frozen)
     # Other sizes and seeds no longer matter.
     second = written(synthetic_shards, tmp_path / "again", frozen=str(frozen.parent), cross_pairs=3, seed=5)
-    for name in FILES:
+    for name in LISTS:
         assert (tmp_path / "again" / name).read_bytes() == (frozen / name).read_bytes()
     assert second["frozen"] == str(frozen.parent) and first["frozen"] is None and second["left_out"] == []
     for name, entry in first["lists"].items():
@@ -134,46 +134,139 @@ def frozen(tmp_path):
 
 
 def test_frozen_rows_that_the_shards_lack_are_listed_and_counted(frozen, caplog):
-    without_b = [s for s in SAMPLES if s.clip != "b"]
-    shorter = [sample("a_00", "a", "ann", frames=20) if s.key == "a_00" else s for s in without_b]
-    whole = {name: read_pairs(frozen / f"{name}.csv") for name in PROTOCOLS}
-    with pytest.raises(InputError, match=r"cross\.csv cannot be used.*clip 'b' \(sample 'b_00'\) is not in the shards"):
-        frozen_lists(frozen, PROTOCOLS, without_b)
-    caplog.clear()
-    # Lists of which something is left without clip b: cross takes in the self pairs, multi-view renders clip a's.
-    pd.concat([whole["cross"], whole["self"].assign(pair=range(50, 50 + len(whole["self"])))]).to_csv(
-        frozen / "cross.csv", index=False
-    )
-    whole["multiview"].assign(source_clip="a", source_key="a_00", driver_clip="a", driver_key="a_01").to_csv(
-        frozen / "multiview.csv", index=False
-    )
-    lists = frozen_lists(frozen, PROTOCOLS, shorter)
+    third = [*SAMPLES, sample("e_00", "e", "eve")]
+    for name, table in sampled_lists(third, SETTINGS).pairs.items():
+        table.to_csv(frozen / f"{name}.csv", index=False)
+    shorter = [sample(s.key, s.clip, s.person, s.split, 20 if s.key == "a_00" else 60) for s in third if s.clip != "b"]
+    lists = frozen_lists(frozen, shorter)
     for name, table in lists.pairs.items():
-        lost = [row for row in lists.left_out if row["list"] == name]
+        lost = [row["pair"] for row in lists.left_out if row["list"] == name]
         given = read_pairs(frozen / f"{name}.csv")
-        assert sorted([*table["pair"], *(row["row"] for row in lost)]) == sorted(given["pair"])
-        assert set(table["driver_clip"]) <= {"a", "c"}
+        assert sorted([*table["pair"], *lost]) == sorted(given["pair"]) and len(table)
+        assert "b" not in set(table["driver_clip"]) | set(table["source_clip"])
+    rows = [row["row"] for row in lists.left_out if row["list"] == "real"]
+    assert len(rows) + len(lists.real) == len(pd.read_csv(frozen / "real.csv")) and len(set(rows)) == len(rows)
     reasons = {row["reason"].split("'")[0] for row in lists.left_out}
     assert reasons == {"driver clip ", "source clip ", "clip ", "driver sample ", "sample "}
     assert any("has 20 frames, no frame" in row["reason"] for row in lists.left_out)
     warnings = [record.getMessage() for record in caplog.records]
-    assert len(warnings) == 3 and all("cannot be used; the first, " in text for text in warnings)
+    assert len(warnings) == 4 and all("cannot be used; the first, " in text for text in warnings)
+    with pytest.raises(InputError, match=r"self\.csv cannot be used.*clip 'a' \(sample 'a_00'\) is not in the shards"):
+        frozen_lists(frozen, [s for s in SAMPLES if s.clip == "d"])
 
 
-def test_lists_that_were_empty_stay_empty(frozen):
-    for name in ("cross", "multiview"):  # one person alone meets nobody
-        read_pairs(frozen / f"{name}.csv").iloc[:0].to_csv(frozen / f"{name}.csv", index=False)
-    lists = frozen_lists(frozen, PROTOCOLS, SAMPLES)
+@pytest.mark.parametrize(
+    ("given", "taken", "words"),
+    [
+        ("self", "cross", "source and driver are of one person, 'ann'"),
+        ("self", "multiview", "source and driver are of one person, 'ann'"),
+        ("cross", "multiview", "it has no yaw and pitch"),
+        ("multiview", "cross", "it has a yaw, which only multi-view pairs have"),
+        ("cross", "self", "source and driver are of two clips, '.' and '.'"),
+    ],
+)
+def test_a_list_of_another_protocol_is_not_taken(frozen, given, taken, words):
+    shutil.copy(frozen / f"{given}.csv", frozen / f"{taken}.csv")
+    with pytest.raises(InputError, match=rf"{taken}\.csv cannot be used; the first, pair 0: {words}\.$"):
+        frozen_lists(frozen, SAMPLES)
+
+
+D = {"key": "d_00", "clip": "d", "person": "dan"}  # trained on
+D_MEETS_D = {f"{role}_{what}": value for role in ("source", "driver") for what, value in D.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "reason"),
+    [
+        ("cross", {"driver_person": "zoe"}, "driver sample '{driver_key}' is of person '{driver_person}', not 'zoe'"),
+        ("self", {"source_person": "zoe"}, "source sample 'a_00' is of person 'ann', not 'zoe'"),
+        (
+            "cross",
+            {f"driver_{what}": value for what, value in D.items()},
+            "driver sample 'd_00' is in the training part",
+        ),
+        (
+            "multiview",
+            {f"source_{what}": value for what, value in D.items()},
+            "source sample 'd_00' is in the training part",
+        ),
+        ("self", D_MEETS_D, "driver sample 'd_00' is in the training part"),
+        ("multiview", {"pitch": None}, "it has no yaw and pitch"),
+    ],
+)
+def test_one_changed_row_is_left_out(frozen, name, changes, reason):
+    table = pd.read_csv(frozen / f"{name}.csv")
+    before = table.iloc[0]
+    for column, value in changes.items():
+        table.loc[0, column] = value
+    table.to_csv(frozen / f"{name}.csv", index=False)
+    lists = frozen_lists(frozen, SAMPLES)
+    assert lists.left_out == [{"list": name, "pair": 0, "reason": reason.format(**before)}]
+    assert list(lists.pairs[name]["pair"]) == list(table["pair"][1:])
+
+
+def test_training_frames_are_not_real_ones(frozen):
+    real = pd.read_csv(frozen / "real.csv")
+    real.loc[4] = ["d_00", 0, "d"]
+    real.to_csv(frozen / "real.csv", index=False)
+    lists = frozen_lists(frozen, SAMPLES)
+    assert lists.left_out == [{"list": "real", "row": 4, "reason": "sample 'd_00' is in the training part"}]
+    assert len(lists.real) == len(real) - 1
+
+
+def test_the_source_of_a_self_pair_may_lie_in_the_training_part(frozen):
+    known = [sample("a_00", "a", "ann", "train"), *SAMPLES[1:]]
+    lists = frozen_lists(frozen, known)
+    of_a = lists.pairs["self"].query("source_clip == 'a'")
+    assert len(of_a) and set(of_a["source_key"]) == {"a_00"} and set(of_a["driver_key"]) == {"a_01"}
+    assert all("driver sample 'a_00'" in row["reason"] for row in lists.left_out if row["list"] == "self")
+
+
+def test_unseen_and_blocks_follow_from_the_shards(frozen):
+    expected = {name: read_pairs(frozen / f"{name}.csv") for name in PROTOCOLS}
+    for name, table in expected.items():
+        table.assign(unseen=~table["unseen"], block="mine").to_csv(frozen / f"{name}.csv", index=False)
+    for name, table in frozen_lists(frozen, SAMPLES).pairs.items():
+        pd.testing.assert_frame_equal(table, expected[name], check_dtype=False)
+
+
+def test_empty_lists_stay_empty_where_sampling_finds_nothing(frozen):
+    one_person = SAMPLES[:2]
+    lists = sampled_lists(one_person, SETTINGS)
+    for name, table in (lists.pairs | {"real": lists.real}).items():
+        table.to_csv(frozen / f"{name}.csv", index=False)
+    again = frozen_lists(frozen, one_person)
     for name in ("cross", "multiview"):
-        assert lists.pairs[name].empty and list(lists.pairs[name].columns) == list(PAIR_COLUMNS)
-    assert len(lists.pairs["self"]) and lists.left_out == []
+        assert again.pairs[name].empty and list(again.pairs[name].columns) == list(PAIR_COLUMNS)
+    assert len(again.pairs["self"]) and again.left_out == []
+
+
+@pytest.mark.parametrize("name", [*PROTOCOLS, "real"])
+def test_a_list_that_was_emptied_is_not_taken(frozen, name):
+    path = frozen / f"{name}.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(InputError, match=rf"{name}\.csv is empty, though these shards have something for it"):
+        frozen_lists(frozen, SAMPLES)
+
+
+def test_a_frozen_folder_is_checked_before_anything_runs(frozen):
+    folder = frozen.parent
+    assert ProtocolSettings().frozen_folder("d") is None
+    assert ProtocolSettings(frozen=folder).frozen_folder(frozen.name) == frozen
+    for given, words in [
+        (folder / "nowhere", r"nowhere is not a folder \(docs/metrics\.md, Frozen\)\.$"),
+        (frozen, f"holds lists itself; give the folder above it, {folder}\\.$"),
+        (folder, r"has no other/self\.csv, other/cross\.csv, other/multiview\.csv, other/real\.csv \(docs"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            ProtocolSettings(frozen=given).frozen_folder("other")
 
 
 def test_a_sample_of_another_clip_is_not_taken(frozen):
     renamed = [sample(s.key, "z" if s.clip == "b" else s.clip, s.person, s.split) for s in SAMPLES]
     pd.read_csv(frozen / "real.csv").query("clip == 'a'").to_csv(frozen / "real.csv", index=False)
     with pytest.raises(InputError, match="is of clip 'z', not 'b'"):
-        frozen_lists(frozen, PROTOCOLS, renamed)
+        frozen_lists(frozen, renamed)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +285,7 @@ def test_bad_frozen_lists_are_named(frozen, name, change, words):
     if table is not None:
         table.to_csv(frozen / f"{name}.csv", index=False)
     with pytest.raises(InputError, match=words):
-        frozen_lists(frozen, PROTOCOLS, SAMPLES)
+        frozen_lists(frozen, SAMPLES)
 
 
 def test_command_writes_lists_that_read_back(synthetic_shards, tmp_path):

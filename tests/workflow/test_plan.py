@@ -11,6 +11,7 @@ from evaluation.external.pyfeat import WEIGHTS as PYFEAT_WEIGHTS
 from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import ALEXNET, BFM, FILES, INCEPTION
 from model.settings import VGG19
+from preprocessing.cli import InputError
 from preprocessing.weights import registry
 from workflow.plan import Plan
 from workflow.settings import load, read
@@ -107,15 +108,18 @@ def test_detectors_with_an_environment_of_their_own_run_where_they_are_insisted_
     ]
 
 
-def test_pairs_depend_on_frozen_lists_only_where_they_are_there(plan, tmp_path):
+def test_pairs_depend_on_frozen_lists(plan, tmp_path):
     assert plan.frozen("mini") == []
     values = plan.settings_.model_dump(mode="json")
     values["evaluation"]["protocol"]["frozen"] = str(tmp_path)
-    frozen = Plan(load(values))
-    assert frozen.frozen("mini") == []
     (tmp_path / "mini").mkdir()
-    (tmp_path / "mini" / "cross.csv").touch()
-    assert frozen.frozen("mini") == [str(tmp_path / "mini" / "cross.csv")]
+    lists = [str(tmp_path / "mini" / f"{name}.csv") for name in ("self", "cross", "multiview", "real")]
+    for path in map(Path, lists):
+        path.touch()
+    assert Plan(load(values)).frozen("mini") == lists
+    Path(lists[-1]).unlink()
+    with pytest.raises(InputError, match=r"has no mini/real\.csv \(docs/metrics\.md"):
+        load(values)
 
 
 def planned(backend, **named):

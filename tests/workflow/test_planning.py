@@ -36,6 +36,7 @@ def test_without_configfile_the_demo_alone(new_project):
         ("masks", "mask_regions"),
         ("shards", "account_for_clips"),
         ("training", "train_method"),
+        ("pairs", "choose_pairs"),
         ("reenactments", "reenact_pairs"),
         ("scores", "score_pairs"),
         ("tables", "make_tables"),
@@ -47,7 +48,7 @@ def test_without_configfile_the_demo_alone(new_project):
 def test_partial_targets(project, target, last):
     jobs = project.jobs(target)
     assert last in jobs
-    if target == "shards":
+    if target in ("shards", "pairs"):
         assert "train_method" not in jobs
     if target == "tables":
         assert "draw_figures" not in jobs and "write_report" not in jobs
@@ -75,6 +76,7 @@ def test_own_clips_are_a_run_of_their_own(project):
             "configuration: 'model.num_bases' = '0' is wrong: input should be greater than or equal to 1.",
         ),
         ("train_on=[other]", "configuration: train_on names 'other', which is not one of datasets"),
+        ("evaluation={protocol: {frozen: lists}}", "evaluation.protocol.frozen: lists is not a folder"),
     ],
 )
 def test_mistakes_end_in_one_sentence(project, given, sentence):
