@@ -3,6 +3,7 @@
 import functools
 import math
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -89,7 +90,8 @@ def measured(
             yield from _measure(choice, keys, batch)
         return
     # Spawned, not forked: the detectors' own threads do not survive a fork.
-    with ProcessPoolExecutor(threads, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(threads, mp_context=context, initializer=_take_one_core) as pool:
         waiting: deque[Future[list[Measurement]]] = deque()
         for batch in chain(first, batches):
             waiting.append(pool.submit(_measure, choice, keys, batch))
@@ -97,6 +99,11 @@ def measured(
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
+
+
+def _take_one_core() -> None:
+    """Before PyTorch is loaded, which would start a thread per core in each of the processes."""
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _measure(choice: Choice, keys: tuple[str, ...], samples: list[Sample]) -> list[Measurement]:

@@ -1,9 +1,14 @@
 """Embedded detectors on one face, and the geometry behind pose, vertices and pupils."""
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from evaluation import measure
 from evaluation.measure import Measurer, Sample, measured
 from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import Choice
@@ -128,6 +133,13 @@ def test_processes_measure_what_one_does_in_order(face, turned):
         assert [value.value for value in one.values.values()] == pytest.approx(
             [value.value for value in other.values.values()], abs=1e-6, nan_ok=True
         )
+
+
+def test_measuring_processes_take_a_core_each(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=measure._take_one_core) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 1
 
 
 def test_an_error_while_samples_are_read_is_not_lost():
