@@ -34,8 +34,6 @@ PAIR_COLUMNS = (
     "unseen",
 )
 REAL_COLUMNS = ("key", "frame", "clip")
-FFD_LEAST = 129
-"""Fewest images of a Fréchet distance of dlib's embeddings: more than they have features."""
 EMPTY_SCORE: dict[str, Any] = {
     "pair": -1,
     "motion": "",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.frozen import frozen_lists
-from evaluation.outputs import FFD_LEAST
+from evaluation.metrics.catalogue import METRICS
 from evaluation.sampling import VIEW_OFFSETS, Lists, sampled_lists, unseen_pairs
 from evaluation.settings import EvaluationSettings, ProtocolSettings
 from evaluation.statistics import BLOCK_FRAMES, FEW_CLIPS
@@ -35,7 +35,7 @@ def rules(lists: Lists, settings: ProtocolSettings, files: dict[str, Path]) -> d
             "seed_of_unseen_clips": settings.seed + 1,
         },
         "multiview": {"pairs": settings.multiview_pairs, "views": len(VIEW_OFFSETS) ** 2},
-        "real": {"frames": max(settings.cross_pairs, FFD_LEAST)},
+        "real": {"frames": max(settings.cross_pairs, METRICS["ffd"].least_images)},
     }
     got: dict[str, dict[str, int]] = {
         name: {

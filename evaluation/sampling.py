@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.outputs import FFD_LEAST, PAIR_COLUMNS, REAL_COLUMNS
+from evaluation.metrics.catalogue import METRICS
+from evaluation.outputs import PAIR_COLUMNS, REAL_COLUMNS
 from evaluation.settings import ProtocolSettings
 from evaluation.statistics import BLOCK_FRAMES, FEW_CLIPS
 from preprocessing.entries import SPLITS
@@ -166,4 +167,4 @@ def sampled_lists(samples: Sequence[Sample], settings: ProtocolSettings) -> List
     """The lists of all protocols, and a real set as large as the cross protocol."""
     pairs = all_pairs(samples, settings)
     number = int((~pairs["cross"]["unseen"].astype(bool)).sum())
-    return Lists(pairs, real_set(samples, max(number, FFD_LEAST)))
+    return Lists(pairs, real_set(samples, max(number, METRICS["ffd"].least_images)))

@@ -134,11 +134,13 @@ def _evaluation(config: Mapping[str, Any]) -> Iterator[Departure]:
             "evaluation",
             "CSIM, AUCON, PRMSE, AVD, ET",
             "facenet, py-feat, Deep3DFaceRecon, GazeTracking",
-            "dlib and FaceMesh, named in every row",
+            "others (dlib, FaceMesh) where named in a row",
             "comparable within this run only",
         )
     pairs = _at(config, "evaluation.protocol.cross_pairs")
-    if pairs is not None and pairs != 2083:
+    if frozen := _at(config, "evaluation.protocol.frozen"):
+        yield Departure("evaluation", "pairs", "its own, not published", f"frozen, of {frozen}", "given, not sampled")
+    elif pairs is not None and pairs != 2083:
         yield Departure("evaluation", "cross pairs", "about 2,083 (DaGAN's code)", str(pairs), SMALLER)
 
 
