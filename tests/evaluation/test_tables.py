@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -215,5 +216,10 @@ def test_the_command_writes_all_tables_and_names_bad_input(scores, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         ["comparisons.csv", *(f"table{n}.{s}" for n in range(1, 6) for s in ("csv", "md", "tex"))]
     )
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    subprocess.run(
+        [*command, "--scores", str(scores), "--label", "mini"], check=True, env={**os.environ, "PYTHONHASHSEED": "7"}
+    )
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == written  # two runs, identical tables
     bad = subprocess.run([*command, "--scores", str(tmp_path / "nowhere")], capture_output=True, text=True)
     assert bad.returncode == 2 and "nowhere" in bad.stderr and "Traceback" not in bad.stderr
