@@ -24,7 +24,7 @@ def test_tables_read_back(chain, number):
     table = read_table(chain.folder, number)
     assert list(table.columns) == COLUMNS
     assert not table.duplicated(["table", "dataset", "method", "metric", "motion"]).any()
-    paper = pd.read_csv(ROOT / "evaluation" / "paper_tables.csv", dtype=str, keep_default_na=False)
+    paper = pd.read_csv(ROOT / "evaluation" / "tables" / "paper_tables.csv", dtype=str, keep_default_na=False)
     paper = paper[paper["table"] == str(number)]
     printed = table[table["paper"] != ""]
     keys = ["table", "task", "dataset", "method", "metric"]
