@@ -34,17 +34,18 @@ def on_black(frames: NDArray[np.uint8], masks: NDArray[np.uint8]) -> NDArray[np.
 
 
 def read_picture(path: str | Path) -> Picture:
-    """Read a PNG or JPEG as RGB; an unreadable file raises InputError naming it."""
-    data = np.fromfile(path, dtype=np.uint8) if Path(path).is_file() else np.empty(0, dtype=np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if picture is None:
-        raise InputError(f"Cannot read the picture {path}.")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    """Read a PNG or JPEG as RGB, transparent parts black; an unreadable file raises InputError naming it."""
+    return decode_picture(Path(path).read_bytes() if Path(path).is_file() else b"", str(path))
 
 
 def decode_picture(data: bytes, name: str) -> Picture:
-    """Decode PNG or JPEG bytes as RGB; damaged bytes raise InputError naming ``name``."""
-    picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR) if data else None
+    """Decode PNG or JPEG bytes as RGB, transparent parts black; damaged bytes raise InputError naming ``name``."""
+    transparent = data.startswith(b"\x89PNG") and data[25:26] in (b"\x04", b"\x06")  # the header's colour type
+    mode = cv2.IMREAD_UNCHANGED if transparent else cv2.IMREAD_COLOR
+    picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), mode) if data else None
     if picture is None:
         raise InputError(f"Cannot read the picture {name}.")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    if picture.shape[2:] == (4,):
+        opaque = 65535 if picture.dtype == np.uint16 else 255
+        picture = np.rint(picture[..., :3] * (picture[..., 3:] / opaque) * (255 / opaque))
+    return np.asarray(cv2.cvtColor(picture.astype(np.uint8), cv2.COLOR_BGR2RGB), dtype=np.uint8)

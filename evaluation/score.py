@@ -64,7 +64,7 @@ def summary(metric: Metric, results: Results, choice: Choice, samples: int) -> t
     if is_set_metric(metric):
         interval, used, remark = set_distance(metric, results.real, results.measurements, results.clips, results.blocks)
         entry |= {"n_used": used, "reason": remark}
-        return (entry | _numbers(interval), interval.units) if interval else (entry | {"n_used": 0}, "")
+        return (entry | _numbers(interval), _units(interval)) if interval else (entry | {"n_used": 0}, "")
     values = [measurement.values[metric.key] for measurement in results.measurements]
     counted = [index for index, value in enumerate(values) if value.used]
     lost = Counter(value.reason for value in values if not value.used)
@@ -77,7 +77,11 @@ def summary(metric: Metric, results: Results, choice: Choice, samples: int) -> t
         samples,
     )
     notes = [f"{number} left out: {reason}" for reason, number in sorted(lost.items())]
-    return entry | _numbers(interval) | {"n_used": len(counted), "reason": "; ".join(notes)}, interval.units
+    return entry | _numbers(interval) | {"n_used": len(counted), "reason": "; ".join(notes)}, _units(interval)
+
+
+def _units(interval: Interval) -> str:
+    return "" if interval.low is None else interval.units
 
 
 def _numbers(interval: Interval) -> dict[str, Any]:

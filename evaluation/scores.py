@@ -173,7 +173,7 @@ def _distance(metric: Metric, real: list[Measurement], group: list[tuple[Row, Me
         return {"n_used": used, "reason": remark}
     low = math.nan if interval.low is None else interval.low
     high = math.nan if interval.high is None else interval.high
-    return {"n_used": used, "value": interval.value, "used": True, "ci_low": low, "ci_high": high}
+    return {"n_used": used, "value": interval.value, "used": True, "reason": remark, "ci_low": low, "ci_high": high}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -99,5 +99,10 @@ class EvaluationSettings(Block):
         return named
 
     def choice(self, family: str | None = None, readings: Sequence[Path] = ()) -> Choice:
-        """Which backends measure; ``family`` overrides the settings', ``readings`` are files made outside."""
+        """Which backends measure; ``family`` overrides the settings', ``readings`` are files made outside.
+
+        Raises InputError for readings that nothing would read.
+        """
+        if readings and (family or self.backend) == "embedded":
+            raise InputError("--readings are of backends beyond the embedded ones: leave them out, or name auto.")
         return Choice(family or self.backend, tuple(sorted(self.backends.items())), tuple(readings))

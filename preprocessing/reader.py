@@ -64,8 +64,11 @@ class ShardReader:
         for entry in entries:
             sample = Sample(**entry, shard=path.stem, dataset=path.parent.parent.name)
             if sample.key in self._where:
-                both = f"{self._where[sample.key]} and {tar}"
-                raise InputError(f"Sample '{sample.key}' is in both {both}; delete what an older run left.")
+                first = self._where[sample.key]
+                what = "delete what an older run left"
+                if first.parent != tar.parent:
+                    what = "clips of data sets that are read together need names of their own"
+                raise InputError(f"Sample '{sample.key}' is in both {first} and {tar}: {what}.")
             self._where[sample.key] = tar
             self.samples.append(sample)
 

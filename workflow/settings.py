@@ -71,6 +71,11 @@ class RunSettings(Block):
                     raise ValueError(f"{key} names '{name}', which is not one of datasets ({', '.join(self.datasets)})")
             if len(set(names)) < len(names):
                 raise ValueError(f"{key} names a dataset twice")
+        for metric, backend in self.evaluation.backends.items():
+            if backend == "openface":
+                raise ValueError(
+                    f"evaluation.backends: {metric} by openface is measured by hand, with evaluation.score"
+                )
         if self.run == REFERENCE:
             raise ValueError(f"the run's name '{REFERENCE}' is kept for the pooled results")
         for slug in self.ablation:

@@ -192,7 +192,7 @@ def _cell(metric: Metric, scores: pd.DataFrame, unseen: bool, samples: int, atte
     images = scores[(scores["pair"] >= 0) & (scores["unseen"] == unseen)]
     sets = scores[(scores["pair"] < 0) & (scores["unseen"] == unseen) & scores["used"]]
     if metric.reference == "real" and not sets.empty:
-        return empty | _pooled_sets(metric, sets)
+        return empty | _pooled_sets(sets)
     used = images[images["used"]]
     if used.empty:
         refusals = scores[~scores["used"] & (scores["unseen"].eq(unseen) | scores["pair"].lt(0))]["reason"]
@@ -210,7 +210,7 @@ def _cell(metric: Metric, scores: pd.DataFrame, unseen: bool, samples: int, atte
     }
 
 
-def _pooled_sets(metric: Metric, sets: pd.DataFrame) -> Row:
+def _pooled_sets(sets: pd.DataFrame) -> Row:
     """A distance of sets is measured once per seed: the seeds' mean, and the mean of their intervals' ends."""
     several = f"; mean of {len(sets)} seeds" if len(sets) > 1 else ""
     return {
@@ -219,8 +219,8 @@ def _pooled_sets(metric: Metric, sets: pd.DataFrame) -> Row:
         "ci_high": _or_none(sets["ci_high"].mean()),
         "n_used": int(sets["n_used"].sum()),
         "n_attempted": int(sets["n_attempted"].sum()),
-        "units": f"interval over resampled generated images{several}",
-        "reason": f"below {metric.enough_images:,} images" if sets["n_used"].max() < metric.enough_images else "",
+        "units": f"interval over resampled clips or blocks of generated images{several}",
+        "reason": "; ".join(sorted(set(sets["reason"]) - {""})),
     }
 
 

@@ -145,6 +145,17 @@ def test_source_photos_of_any_size(run, tmp_path, turned, kind):
         assert "none for 'bob'" in run(*call, "--source", tmp_path / "photos", metrics=("csim",), code=2)
 
 
+def test_readings_that_nothing_would_read_are_refused(run, folders):
+    assert "--readings" in run(*folders, "--backend", "embedded", "--readings", "x.parquet", code=2)
+
+
+def test_one_image_has_no_interval(run, tmp_path, turned):
+    for name in ("a", "b"):
+        save(tmp_path / name / "x.png", turned(0 if name == "a" else 2))
+    document = run("--generated", tmp_path / "a", "--target", tmp_path / "b", metrics=("l1",))
+    assert document["metrics"]["l1"]["ci95"] == [None, None] and document["about"]["l1"]["interval_over"] == ""
+
+
 def test_a_folder_is_no_output(run, tmp_path, folders):
     (tmp_path / "scores.json").mkdir()
     assert "is a folder" in run(*folders, code=2)

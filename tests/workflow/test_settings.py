@@ -155,6 +155,10 @@ def test_own_clips_become_a_run_of_their_own(tmp_path):
             "configuration: evaluation.backends: 'csmi' is not a metric (l1, ssim,",
         ),
         (
+            {"evaluation": {"backends": {"prmse": "openface"}}},
+            "configuration: evaluation.backends: prmse by openface is measured by hand",
+        ),
+        (
             {"evaluation": {"backends": {"psnr": "dlib-128"}}},
             "configuration: evaluation.backends: psnr is measured by numpy, not by 'dlib-128'.",
         ),
