@@ -15,20 +15,18 @@ from evaluation.report.results import Results
 from evaluation.report.verdicts import health_rows
 from evaluation.settings import COPY_NAME, ReportSettings
 from evaluation.tables.comparisons import Marks, marks
-from evaluation.tables.paper import odd, paper_ranks
+from evaluation.tables.paper import paper_ranks
 from evaluation.tables.render import (
     DASH,
-    LEGEND,
-    NOTE,
     TITLES,
-    UNNAMED,
     Line,
     backend_of,
     counts,
     interval,
-    interval_units,
+    label_parts,
     lines,
     metrics_of,
+    notes,
     number,
     own_count,
     reasons,
@@ -52,14 +50,12 @@ def table_view(frame: pd.DataFrame, table: int, comparisons: pd.DataFrame) -> di
     return {
         "number": table,
         "title": TITLES[table],
-        "note": NOTE if table in UNNAMED else "",
-        "odd": odd(table),
+        "notes": notes(frame, table),
         "paper_metrics": [m for m in metrics if m.paper],
         "metrics": [(m, backend_of(frame, m)) for m in metrics],
         "paper": _grouped(paper, lambda line: [_paper_cell(line, m, found) for m in metrics if m.paper]),
         "own": _grouped(own, lambda line: [_own_cell(line, m, found) for m in metrics]),
         "reasons": reasons(frame),
-        "units": interval_units(frame),
     }
 
 
@@ -82,8 +78,8 @@ def _grouped(rows: Iterable[Line], cells: Callable[[Line], list[dict[str, str]]]
 def _group_label(group: list[Line]) -> str:
     """The label of the group's first trained line, without the wording about intervals."""
     trained = next((line for line in group if line.method != COPY_NAME), group[0])
-    words = str(next(iter(trained.cells.values()))["label"]).split("; ")
-    return ", ".join(word for word in words if not word.startswith("interval"))
+    words, _ = label_parts(str(next(iter(trained.cells.values()))["label"]))
+    return ", ".join(words)
 
 
 def _paper_cell(line: Line, metric: Metric, found: Marks) -> dict[str, str]:
@@ -161,7 +157,6 @@ def page(results: Results, samples: list[Path], title: str, settings: ReportSett
         health=health_rows(health),
         seeds=(health or {}).get("seeds") or [],
         tables=[table_view(frame, number, compared) for number, frame in results.tables().items()],
-        legend=LEGEND,
         figures=figures(results.directory / "figures", settings.picture_side),
         opening=opening,
         videos=driven,
