@@ -176,7 +176,7 @@ def test_the_page_is_self_contained_and_holds_everything(run, tmp_path):
         assert words in text
     assert "tables/table1.csv" in checker.loads and "health.json" in checker.loads
     assert not {"tables/table1.tex", "tables/comparisons.csv"} & set(checker.loads)  # this run has none
-    assert "“Embedded” means" in text and "Data embedded: the clips of three people" in text
+    assert "“Embedded” means" in text and "The data embedded are four clips of three people" in text
     assert "2,300 steps" in text and "unseen clip" in text and "weights x are not in the cache" in text
     assert 'name="viewport"' in text and "@media (max-width: 620px)" in text
 
