@@ -34,17 +34,18 @@ class Difference(Interval):
 
 
 def resampling_units(clips: Sequence[str], blocks: Sequence[str]) -> tuple[list[str], str]:
-    """The unit of each row and its description: clips from ten clips on, below that blocks of 25 frames.
+    """The unit of each row, an image, and what is drawn in words: clips from ten on, below that blocks of 25 frames.
 
-    Fewer than two blocks leave single frames to resample, which the description says.
+    A block holds the images whose drivers come from the same stretch, often one alone. Fewer than two blocks leave
+    single images to resample, which the description says.
     """
-    number = len(set(clips))
+    images, number = f"{len(clips)} image{'s' if len(clips) != 1 else ''}", len(set(clips))
     if number >= FEW_CLIPS or (number > 1 and list(clips) == list(blocks)):
-        return list(clips), f"{number} clips"
+        return list(clips), f"{images} of {number} clips"
     if len(set(blocks)) < 2:
-        return [f"{index:06d}" for index in range(len(clips))], f"{len(clips)} single frames of one block"
+        return [f"{index:06d}" for index in range(len(clips))], f"{images} of one block, each by itself"
     few = f"{number} clip{'s' if number != 1 else ''}"
-    return list(blocks), f"{len(set(blocks))} blocks of {BLOCK_FRAMES} frames ({few})"
+    return list(blocks), f"{images} in {len(set(blocks))} blocks (stretches of {BLOCK_FRAMES} driver frames, {few})"
 
 
 def mean_interval(

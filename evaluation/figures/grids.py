@@ -1,7 +1,8 @@
 """Figures 3 to 5: an example a row, the methods side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import groupby
 
 import numpy as np
@@ -11,6 +12,7 @@ from evaluation.figures.canvas import Cell, Grid, Row, footer, letters, notice, 
 from evaluation.figures.faces import Faces, Landmarks, closeups
 from evaluation.figures.heatmap import colour_bar, heat_map, vertex_distances
 from evaluation.figures.material import Column, Material, Pair, all_columns, chosen, label, origin
+from evaluation.pictures import resized
 from evaluation.settings import COPY, FigureSettings
 
 ACROSS = 8  # pictures side by side, at most; more methods go below
@@ -135,13 +137,13 @@ def figure5(material: list[Material], settings: FigureSettings, scale: str) -> I
     if not columns or not examples:
         return notice("This run has no cross pairs to show.")
     faces, shown = Faces(), [(data.source(pair), data.driver(pair)) for data, pair in examples]
-    references = [[faces.find(picture) for picture in pictures] for pictures in shown]
+    found = cache(lambda row, side: [faces.find(resized(picture, side)) for picture in shown[row]])
     methods = [
         Block(
             ["Output", "From source ↓", "From driver ↑"],
             [
-                _distances(faces, data.generated(column, "cross", pair), found, settings.cell)
-                for (data, pair), found in zip(examples, references, strict=True)
+                _distances(faces, data.generated(column, "cross", pair), partial(found, row), settings.cell)
+                for row, (data, pair) in enumerate(examples)
             ],
             column.name,
         )
@@ -151,21 +153,24 @@ def figure5(material: list[Material], settings: FigureSettings, scale: str) -> I
     page = side_by_side(inputs, methods, [label(pair) for _, pair in examples], settings.cell)
     size = letters(page.width)
     copied = any(column.slug == COPY for column in columns)
-    control = "The copy of the source shows what detector and resolution alone do. " if copied else ""
+    control = "The copy of the source is at no distance from it by construction. " if copied else ""
     text = (
         "Cross-identity reenactment: where the output's face differs from the source's (low: the identity is kept)"
         " and from the driver's (high: it is not the driver's), with the mean over 468 FaceMesh points after"
-        f" similarity alignment. Expression is not removed. {control}{origin(material, scale)}"
+        " similarity alignment, all read at the output's size, as scored. Expression is not removed."
+        f" {control}{origin(material, scale)}"
     )
     return stacked([page, colour_bar(page.width, size), footer(text, page.width, size)])
 
 
-def _distances(faces: Faces, made: np.ndarray | None, references: Sequence[Landmarks | None], side: int) -> list[Cell]:
-    """An output and its heat maps from source and from driver."""
+def _distances(
+    faces: Faces, made: np.ndarray | None, references: Callable[[int], Sequence[Landmarks | None]], side: int
+) -> list[Cell]:
+    """An output and its heat maps from source and from driver, whose faces ``references`` finds at a size in pixels."""
     if made is None:
         return [Cell(None, "—")] * 3
     face, cells = faces.find(made), [Cell(made)]
-    for reference, arrow in zip(references, "↓↑", strict=True):
+    for reference, arrow in zip(references(len(made)), "↓↑", strict=True):
         if face is None or reference is None:
             cells.append(Cell(None, NO_FACE))
             continue

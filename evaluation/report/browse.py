@@ -1,6 +1,6 @@
 """What stands on the page of a method and on the page of a clip."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,15 @@ import pandas as pd
 from evaluation.metrics.catalogue import Metric
 from evaluation.report.cases import (
     COUNTS,
+    MOTIONS,
     Case,
+    Failure,
     cases,
     failures,
     headlines,
     main_motion,
     metric_names,
+    motion_said,
     spreads,
     used,
     with_unit,
@@ -59,44 +62,55 @@ class Shown:
                 found.append({**entry, "uri": video_uri(path)})
         return found
 
-    def case(
-        self, slug: str, protocol: str, pair: int, value: str = "", reasons: Mapping[str, Sequence[str]] | None = None
-    ) -> dict[str, Any]:
-        """One pair for the template: its pictures, its clips, and what it scored or why it did not."""
+    def case(self, slug: str, protocol: str, pair: int, motion: str) -> dict[str, Any]:
+        """One pair for the template: its pictures and its clips; what it scored or why it did not is added to it."""
         row = self.gallery.pairs(protocol)[pair]
         view = "" if pd.isna(row["yaw"]) else f"yaw {row['yaw']:+.1f}, pitch {row['pitch']:+.1f}"
-        uri = self.gallery.pair(slug, protocol, pair)
-        return {"pair": pair, "value": value, "uri": uri, "view": view, "row": row, "reasons": reasons or {}}
+        uri = self.gallery.pair(slug, protocol, pair, motion)
+        return {"pair": pair, "value": "", "uri": uri, "view": view, "row": row, "motion": "", "reasons": {}}
 
-    def cases(self, slug: str, protocol: str, metric: Metric, found: Sequence[Case]) -> list[dict[str, Any]]:
+    def cases(
+        self, slug: str, protocol: str, metric: Metric, motion: str, found: Sequence[Case]
+    ) -> list[dict[str, Any]]:
         """Several pairs with the metric's value."""
-        return [self.case(slug, protocol, c.pair, with_unit(c.value, metric)) for c in found]
+        return [self.case(slug, protocol, c.pair, motion) | {"value": with_unit(c.value, metric)} for c in found]
+
+    def failed(self, slug: str, protocol: str, found: Sequence[Failure]) -> list[dict[str, Any]]:
+        """Several pairs with their kind of motion, where there is one, and why they could not be used."""
+        return [
+            self.case(slug, protocol, f.pair, f.motion)
+            | {"motion": f.motion if MOTIONS[f.motion] else "", "reasons": f.reasons}
+            for f in found
+        ]
 
 
 def method_page(shown: Shown, slug: str) -> str:
     """The page of one method on one dataset."""
     protocols = []
     for protocol in shown.gallery.protocols(slug):
-        rows = main_motion(shown.gallery.scores(slug, protocol))
+        scores = shown.gallery.scores(slug, protocol)
+        rows = main_motion(scores)
         copy = rows.iloc[:0]
         if slug != COPY and protocol in shown.gallery.protocols(COPY):
             copy = main_motion(shown.gallery.scores(COPY, protocol))
         if rows.empty:
             continue
         picked = {metric: cases(rows, metric, COUNTS) for metric in headlines(rows, protocol)}
-        lost = failures(rows)
+        motion, lost = str(rows["motion"].iloc[0]), failures(scores)
         protocols.append(
             {
                 "key": protocol,
                 "name": PROTOCOL_NAMES[protocol],
+                "motion": MOTIONS[motion],
                 "pairs": rows["pair"].nunique(),
+                "made": scores[scores["pair"] >= 0].groupby(["pair", "motion"]).ngroups,
                 "spreads": spreads(rows, copy, protocol),
                 "cases": {
-                    metric: {group: shown.cases(slug, protocol, metric, found) for group, found in groups.items()}
+                    metric: {g: shown.cases(slug, protocol, metric, motion, found) for g, found in groups.items()}
                     for metric, groups in picked.items()
                 },
                 "failed": len(lost),
-                "failures": [shown.case(slug, protocol, f.pair, reasons=f.reasons) for f in lost[:FAILURES]],
+                "failures": shown.failed(slug, protocol, lost[:FAILURES]),
             }
         )
     return template("method.html.j2").render(
@@ -163,7 +177,8 @@ def clip_page(shown: Shown, clip: str, samples: Sequence[Sample], everything: in
                 "key": protocol,
                 "name": PROTOCOL_NAMES[protocol],
                 "pairs": max(part["pair"].nunique() for part in rows.values()),
-                "metrics": metrics,
+                "motion": motion_said(pd.concat(rows.values())),
+                "metrics": [(metric, _backends(rows.values(), metric)) for metric in metrics],
                 "rows": [
                     {"name": shown.names[slug], "cells": [_mean(part, metric, shown.samples) for metric in metrics]}
                     for slug, part in rows.items()
@@ -171,7 +186,7 @@ def clip_page(shown: Shown, clip: str, samples: Sequence[Sample], everything: in
                 "cases": {
                     metric: {
                         shown.names[slug]: {
-                            group: shown.cases(slug, protocol, metric, found)
+                            group: shown.cases(slug, protocol, metric, str(part["motion"].iloc[0]), found)
                             for group, found in cases(part, metric, {"worst": 1, "best": 1}).items()
                         }
                         for slug, part in rows.items()
@@ -204,6 +219,11 @@ def clip_page(shown: Shown, clip: str, samples: Sequence[Sample], everything: in
 def _of_clip(rows: pd.DataFrame, clip: str) -> pd.DataFrame:
     """The pairs in which the clip is source or driver."""
     return rows[(rows["source_clip"] == clip) | (rows["driver_clip"] == clip)]
+
+
+def _backends(parts: Iterable[pd.DataFrame], metric: Metric) -> str:
+    """What measured a metric."""
+    return ", ".join(sorted({str(name) for part in parts for name in used(part, metric)["backend"]}))
 
 
 def _mean(rows: pd.DataFrame, metric: Metric, samples: int) -> dict[str, str]:

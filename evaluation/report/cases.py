@@ -14,7 +14,13 @@ HEADLINES = {"self": ("psnr", "lpips"), "cross": ("csim", "prmse", "aucon"), "mu
 COUNTS = {"worst": 3, "median": 2, "best": 3}
 BINS = 24
 EQUAL = 1e-6  # values nearer than this are rounding
-MOTIONS = ("absolute", "none", "relative", "relative_best")
+MOTIONS = {
+    "absolute": "Absolute motion (the driver's camera)",
+    "none": "",
+    "relative": "Relative motion (the source's camera, moved by the driver's change)",
+    "relative_best": "Relative motion (from the driver's frame most like the source)",
+}
+"""The kinds of motion as the pages call them, in the order of which the first is shown where it alone is."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Failure:
-    """A pair that some metric could not use, with the reasons and the metrics that gave them."""
+    """A pair that some metric could not use under one kind of motion, with the reasons and the metrics they hit."""
 
     pair: int
+    motion: str
     reasons: Mapping[str, Sequence[str]]
 
 
@@ -68,6 +75,11 @@ def main_motion(scores: pd.DataFrame) -> pd.DataFrame:
     return pairs[pairs["motion"] == motion]
 
 
+def motion_said(rows: pd.DataFrame) -> str:
+    """The kinds of motion of the rows in words; nothing for a method without."""
+    return " and ".join(words for motion, words in MOTIONS.items() if words and (rows["motion"] == motion).any())
+
+
 def used(rows: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """The rows of one metric that have a value."""
     return rows[(rows["metric"] == metric.name) & rows["used"]]
@@ -100,11 +112,11 @@ def cases(rows: pd.DataFrame, metric: Metric, counts: Mapping[str, int]) -> dict
 
 
 def failures(rows: pd.DataFrame) -> list[Failure]:
-    """The pairs that a metric could not use, in their order."""
-    lost = rows[~rows["used"]]
+    """The pairs that a metric could not use, in their order, each kind of motion by itself."""
+    lost = rows[(rows["pair"] >= 0) & ~rows["used"]]
     return [
-        Failure(int(str(pair)), {str(reason): sorted(part["metric"]) for reason, part in group.groupby("reason")})
-        for pair, group in lost.groupby("pair")
+        Failure(int(p), str(motion), {str(reason): sorted(part["metric"]) for reason, part in group.groupby("reason")})
+        for (p, motion), group in lost.groupby(["pair", "motion"])
     ]
 
 

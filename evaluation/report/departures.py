@@ -36,7 +36,6 @@ REASONS = {
     "model.motion_encoder": "with one encoder for both codes, expression is not read from the driver in minutes",
     "model.relative_codes": "absolute codes carry the driver's identity into the output",
     "model.render.box_side": "a tight crop wastes no planes on empty space",
-    "model.render.fine_samples": "stratified samples alone, few of them, are enough at this size",
     "model.superresolution": "rendered at full size instead: the output is small",
     "training": RECIPE,
     "training.iterations": "the paper gives four days on eight GPUs, this run minutes on two cores",
@@ -148,9 +147,11 @@ def _settings(part: str, config: Mapping[str, Any], paper: BaseModel) -> Iterato
     given = config.get(part)
     if not isinstance(given, Mapping):
         return
-    for path, theirs, ours, meaning in _differences(part, paper, given):
+    for path, theirs, ours, description in _differences(part, paper, given):
         reason = next((REASONS[p] for p in _prefixes(path) if p in REASONS), SMALLER)
-        yield Departure(part, meaning, PAPER_WORDS.get(path, _words(theirs)), _words(ours), reason)
+        meaning, _, null = description.partition("; null: ")
+        said = [null if value is None and null else _words(value) for value in (theirs, ours)]
+        yield Departure(part, meaning, PAPER_WORDS.get(path, said[0]), said[1], reason)
 
 
 def _differences(path: str, paper: BaseModel, given: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any, str]]:

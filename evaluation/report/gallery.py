@@ -12,7 +12,6 @@ import pandas as pd
 from evaluation.metrics.catalogue import PROTOCOLS
 from evaluation.outputs import Inputs, Reenactments, read_pairs
 from evaluation.pictures import on_black, resized
-from evaluation.report.cases import MOTIONS
 from evaluation.report.inline import pixels_uri
 from evaluation.report.results import Results
 from preprocessing.reader import Sample, ShardReader
@@ -52,17 +51,16 @@ class Gallery:
         pairs = read_pairs(self._results.directory / "pairs" / self.dataset / f"{protocol}.csv")
         return {int(row["pair"]): {str(name): value for name, value in row.items()} for row in pairs.to_dict("records")}
 
-    def _outputs(self, method: str, protocol: str) -> tuple[Reenactments, dict[int, str]]:
-        """The frames of a method and, by pair, the member of the motion that is shown."""
+    def _outputs(self, method: str, protocol: str) -> tuple[Reenactments, dict[str, dict[int, str]]]:
+        """The frames of a method and their members by motion and pair."""
         folder = self._results.directory / "reenactments" / self.dataset / method / protocol
         outputs = self._open.enter_context(Reenactments(folder))
-        motion = next((motion for motion in MOTIONS if motion in outputs.motions), "")
-        return outputs, outputs.members(motion)
+        return outputs, {motion: outputs.members(motion) for motion in outputs.motions}
 
-    def pair(self, method: str, protocol: str, pair: int) -> str:
+    def pair(self, method: str, protocol: str, pair: int, motion: str) -> str:
         """Source | driver | output of one pair, as they were scored, no larger than :data:`SIDE`."""
         outputs, members = self.outputs(method, protocol)
-        row, output = self.pairs(protocol)[pair], outputs.picture(members[pair])
+        row, output = self.pairs(protocol)[pair], outputs.picture(members[motion][pair])
         side = min(SIDE, len(output))
         inputs = self._inputs(side)
         photo = inputs.picture(row["source_key"], int(row["source_frame"]))

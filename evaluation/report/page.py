@@ -1,7 +1,7 @@
 """The page of one run: what is on it, read from ``results/{run}``."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,21 @@ from evaluation.metrics.catalogue import BY_NAME, Metric
 from evaluation.report.departures import departures
 from evaluation.report.inline import picture_uri, template, video_uri
 from evaluation.report.results import Results
-from evaluation.report.verdicts import health_rows
+from evaluation.report.verdicts import SAID, health_rows
 from evaluation.settings import COPY_NAME, ReportSettings
 from evaluation.tables.comparisons import Marks, marks
-from evaluation.tables.paper import odd, paper_ranks
+from evaluation.tables.paper import paper_ranks
 from evaluation.tables.render import (
     DASH,
-    LEGEND,
-    NOTE,
     TITLES,
-    UNNAMED,
     Line,
     backend_of,
     counts,
     interval,
-    interval_units,
+    label_parts,
     lines,
     metrics_of,
+    notes,
     number,
     own_count,
     reasons,
@@ -43,8 +41,11 @@ FIGURES = {
 }
 
 
-def table_view(frame: pd.DataFrame, table: int, comparisons: pd.DataFrame) -> dict[str, Any]:
-    """One table for the template: the paper's lines and the run's, grouped by dataset, with their marks."""
+TABLE_FILES = ("csv", "md", "tex")
+
+
+def table_view(frame: pd.DataFrame, table: int, comparisons: pd.DataFrame, files: Sequence[str] = ()) -> dict[str, Any]:
+    """One table for the template: the paper's lines and the run's, grouped by dataset, with their marks and files."""
     metrics = metrics_of(table)
     found = marks(comparisons[comparisons["table"] == table], paper_ranks(table))
     own = [line for line in lines(frame) if not line.from_paper]
@@ -52,14 +53,13 @@ def table_view(frame: pd.DataFrame, table: int, comparisons: pd.DataFrame) -> di
     return {
         "number": table,
         "title": TITLES[table],
-        "note": NOTE if table in UNNAMED else "",
-        "odd": odd(table),
+        "notes": notes(frame, table),
         "paper_metrics": [m for m in metrics if m.paper],
         "metrics": [(m, backend_of(frame, m)) for m in metrics],
         "paper": _grouped(paper, lambda line: [_paper_cell(line, m, found) for m in metrics if m.paper]),
         "own": _grouped(own, lambda line: [_own_cell(line, m, found) for m in metrics]),
         "reasons": reasons(frame),
-        "units": interval_units(frame),
+        "files": files,
     }
 
 
@@ -82,8 +82,8 @@ def _grouped(rows: Iterable[Line], cells: Callable[[Line], list[dict[str, str]]]
 def _group_label(group: list[Line]) -> str:
     """The label of the group's first trained line, without the wording about intervals."""
     trained = next((line for line in group if line.method != COPY_NAME), group[0])
-    words = str(next(iter(trained.cells.values()))["label"]).split("; ")
-    return ", ".join(word for word in words if not word.startswith("interval"))
+    words, _ = label_parts(str(next(iter(trained.cells.values()))["label"]))
+    return ", ".join(words)
 
 
 def _paper_cell(line: Line, metric: Metric, found: Marks) -> dict[str, str]:
@@ -159,9 +159,15 @@ def page(results: Results, samples: list[Path], title: str, settings: ReportSett
         samples=[{"name": _sample_title(p), "uri": picture_uri(p, settings.picture_side)} for p in samples],
         curves=curves(results.directory / "training"),
         health=health_rows(health),
+        health_parts=SAID,
         seeds=(health or {}).get("seeds") or [],
-        tables=[table_view(frame, number, compared) for number, frame in results.tables().items()],
-        legend=LEGEND,
+        tables=[
+            table_view(frame, n, compared, results.files(*(f"tables/table{n}.{kind}" for kind in TABLE_FILES)))
+            for n, frame in results.tables().items()
+        ],
+        compared=results.files("tables/comparisons.csv"),
+        embedded_data=[name for name, block in (config.get("datasets") or {}).items() if _embedded(block)],
+        embedded_detectors=(config.get("evaluation") or {}).get("backend") == "embedded",
         figures=figures(results.directory / "figures", settings.picture_side),
         opening=opening,
         videos=driven,
@@ -173,6 +179,11 @@ def page(results: Results, samples: list[Path], title: str, settings: ReportSett
         by_name=BY_NAME,
         config_text=json.dumps(config, indent=1, ensure_ascii=False),
     )
+
+
+def _embedded(dataset: Any) -> bool:
+    """Whether a dataset's configuration asks for the clips of installed packages."""
+    return isinstance(dataset, dict) and (dataset.get("source") or {}).get("kind") == "embedded"
 
 
 def _sample_title(path: Path) -> str:

@@ -27,6 +27,10 @@ class Results:
         path = self.directory / name
         return read_mapping(path) if path.is_file() else None
 
+    def files(self, *names: str) -> list[str]:
+        """Those of the named files that are there."""
+        return [name for name in names if (self.directory / name).is_file()]
+
     def accounts(self) -> dict[str, dict[str, Any]]:
         """The survival tables by dataset."""
         return {path.stem: read_mapping(path) for path in sorted((self.directory / "dataset").glob("*.json"))}

@@ -30,7 +30,7 @@ from preprocessing.files import atomic, write_json
 from preprocessing.reader import Sample, ShardReader
 
 PANEL = 192  # pixels; a multiple of 16, as H.264 likes it
-CAPTION = 16  # pixels of the line of words under each panel
+CAPTION = 32  # pixels of the line of words above each panel; the report shows videos at two thirds
 ABREAST = 4  # panels in one row at most: more would be too small on a phone
 SWING = 0.4  # radians of yaw and pitch, the multi-view protocol's range
 TURN = 75  # frames of one round of the camera
@@ -99,7 +99,7 @@ def drive(animator: Animator, reader: ShardReader, driven: Driven, moving: bool)
 
 
 def side_by_side(panels: dict[str, Pictures]) -> NDArray[np.uint8]:
-    """Panels below their names, at most :data:`ABREAST` in a row, as frames [n, rows · 208, columns · 192, 3].
+    """Panels below their names, at most :data:`ABREAST` in a row, as frames [n, rows · 224, columns · 192, 3].
 
     Rows are filled evenly; a panel of one picture stands still. Names stand above, where a player's controls do not.
     """

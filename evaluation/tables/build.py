@@ -18,7 +18,7 @@ from evaluation.statistics import mean_interval
 from evaluation.tables.comparisons import Marks, part_name
 from evaluation.tables.latex import tex
 from evaluation.tables.paper import paper_rows
-from evaluation.tables.render import markdown
+from evaluation.tables.render import INTERVAL, markdown
 from preprocessing.cli import Block, InputError, validated
 from preprocessing.files import atomic
 
@@ -205,21 +205,21 @@ def _cell(metric: Metric, scores: pd.DataFrame, unseen: bool, samples: int, atte
         "ci_high": interval.high,
         "n_used": len(used),
         "n_attempted": len(images),
-        "units": f"interval over {interval.units}",
+        "units": f"{INTERVAL}{interval.units}",
         "reason": "; ".join(f"{number} left out: {reason}" for reason, number in sorted(lost.items())),
     }
 
 
 def _pooled_sets(sets: pd.DataFrame) -> Row:
     """A distance of sets is measured once per seed: the seeds' mean, and the mean of their intervals' ends."""
-    several = f"; mean of {len(sets)} seeds" if len(sets) > 1 else ""
+    several = f", mean of {len(sets)} seeds" if len(sets) > 1 else ""
     return {
         "measured": float(sets["value"].mean()),
         "ci_low": _or_none(sets["ci_low"].mean()),
         "ci_high": _or_none(sets["ci_high"].mean()),
         "n_used": int(sets["n_used"].sum()),
         "n_attempted": int(sets["n_attempted"].sum()),
-        "units": f"interval over resampled clips or blocks of generated images{several}",
+        "units": f"{INTERVAL}resampled clips or blocks of generated images{several}",
         "reason": "; ".join(sorted(set(sets["reason"]) - {""})),
     }
 

@@ -129,7 +129,8 @@ def marks(comparisons: pd.DataFrame, paper: dict[Key, str]) -> Marks:
     """The marks of one table: ``paper``'s own ranks, and the significant ones of its comparisons.
 
     best: significantly better than every other method. second: than all others but one (of three methods on). The copy
-    of the source takes no part; against it no colour is given where it is perfect by construction (CSIM, AVD).
+    of the source takes no part; against it no colour is given where it is perfect by construction (CSIM, AVD), nor to
+    relative motion, which does not aim at the driver's frame.
     """
     found = Marks(dict(paper))
     measured = comparisons[comparisons["p"].notna()]
@@ -138,7 +139,7 @@ def marks(comparisons: pd.DataFrame, paper: dict[Key, str]) -> Marks:
         rest = column[~against_copy]
         for method, place in _ranks(rest[["method", "other", "better"]].itertuples(index=False, name=None)).items():
             found.rank[dataset, method, motion, metric] = place
-        if BY_NAME[metric].reference in ("target", "pose"):
+        if motion == "absolute" and BY_NAME[metric].reference in ("target", "pose"):
             for method, better in column[against_copy & (column["better"] != "")][["method", "better"]].values:
                 found.copy[dataset, method, motion, metric] = "better" if better == method else "worse"
     return found

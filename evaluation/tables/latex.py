@@ -56,6 +56,7 @@ ESCAPES = str.maketrans(
     }
 )
 NARROW = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # only wider tables are scaled
+NEAR = "[-0.5ex]"  # an interval stands close below its value
 
 
 def escaped(text: str) -> str:
@@ -86,7 +87,7 @@ def tex(frame: pd.DataFrame, table: int, found: Marks) -> str:
             text += [r"\midrule", rf"\multicolumn{{{len(head)}}}{{l}}{{\textit{{{escaped(here)}}}}} \\"]
             section = here
         text += _rows(line, metrics, found)
-    text += [r"\bottomrule", r"\end{tabular}}", r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize"]
+    text += [r"\bottomrule", r"\end{tabular}}", r"\par\smallskip", r"\begin{minipage}{\linewidth}\scriptsize"]
     text += [f"{escaped(note)}\\par" for note in [*notes(frame, table), *labels(frame), *reasons(frame)]]
     return "\n".join([*text, r"\end{minipage}", r"\end{table*}", ""])
 
@@ -116,8 +117,8 @@ def _rows(line: Line, metrics: list[Metric], found: Marks) -> list[str]:
         values.append("--" if value == DASH else _marked(value, line.rank(metric, found)))
         extra = " ".join(part for part in (interval(cell, metric), own_count(line, metric)) if part)
         beneath.append(rf"{{\scriptsize {extra}}}" if extra else "")
-    rows = [_row([escaped(line.name), *values, escaped(counts(line)).replace("---", "--")])]
-    return [*rows, _row(["", *beneath, ""])] if any(beneath) else rows
+    row = _row([escaped(line.name), *values, escaped(counts(line)).replace("---", "--")])
+    return [f"{row}{NEAR}", _row(["", *beneath, ""])] if any(beneath) else [row]
 
 
 def _marked(value: str, rank: str) -> str:

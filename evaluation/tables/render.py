@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from evaluation.metrics.catalogue import BY_NAME, METRICS, TABLES, Metric
+from evaluation.settings import COPY_NAME
 from evaluation.tables.comparisons import Marks
 from evaluation.tables.paper import odd
 
@@ -19,15 +20,15 @@ TITLES = {
 }
 UNNAMED = {1, 2, 4}
 NOTE = "The paper names no dataset for this table; this project measures it on VoxCeleb1's test set."
-EMBEDDED = "An embedded backend is not the paper's: its numbers compare methods within this run, not with the paper."
-LEGEND = (
-    "The paper's columns: best and second best by its printed numbers.",
-    "Ours: bold is significantly better than every other method of the same dataset and kind of motion, underlined "
-    "better than all but one (paired bootstrap over the pairs that both measured, p ≤ .05 by Holm within a column; the "
-    "copy of the source takes no part). FID and FFD have no value per pair and are not marked.",
-    "Images: measured of those attempted; fewer where no face was found; in a cell where it differs from the line's.",
+PRINTED = "The paper's columns: bold and underlined are best and second best by its printed numbers."
+EMBEDDED = (
+    "Embedded backends (dlib, FaceMesh: their weights lie inside installed packages) are not the paper's: their "
+    "numbers compare methods within this run, not with the paper."
 )
+IMAGES = "Images: measured of those attempted; fewer where no face was found"
 DASH = "—"
+INTERVAL = "interval over "
+"""Begins the last word of a row's label, which says what was resampled."""
 
 
 @dataclass(frozen=True)
@@ -137,26 +138,73 @@ def labels(frame: pd.DataFrame) -> list[str]:
     """What each of the run's datasets and methods is, without the interval's wording; equal methods share a line."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for row in frame[frame["paper"] == ""].to_dict("records"):
-        words = "; ".join(word for word in str(row["label"]).split("; ") if not word.startswith("interval"))
-        found.setdefault((str(row["dataset"]), words), {})[str(row["method"])] = None
+        words, _ = label_parts(str(row["label"]))
+        found.setdefault((str(row["dataset"]), "; ".join(words)), {})[str(row["method"])] = None
     return [f"{dataset}, {', '.join(methods)}: {words}" for (dataset, words), methods in found.items()]
 
 
+def label_parts(label: str) -> tuple[list[str], str]:
+    """A row's label: what its numbers are, word by word, and what its interval was resampled over (or nothing)."""
+    words = label.split("; ")
+    over = [word.removeprefix(INTERVAL) for word in words if word.startswith(INTERVAL)]
+    return [word for word in words if not word.startswith(INTERVAL)], "".join(over)
+
+
 def interval_units(frame: pd.DataFrame) -> list[str]:
-    """What the table's intervals were resampled over, each wording once."""
-    found: dict[str, None] = {}
-    for label in frame[frame["paper"] == ""]["label"]:
-        for word in str(label).split("; "):
-            if word.startswith("interval"):
-                found[word] = None
-    return list(found)
+    """What the intervals of each dataset were resampled over, by the cell with the most images; sets by themselves."""
+    found: dict[tuple[str, bool], tuple[int, str]] = {}
+    for row in frame[frame["paper"] == ""].to_dict("records"):
+        of_sets = BY_NAME[row["metric"]].reference == "real"
+        name = f"{row['metric']} of {row['dataset']}" if of_sets else str(row["dataset"])
+        if over := label_parts(str(row["label"]))[1]:
+            most = found.get((name, of_sets), (-1, ""))
+            found[name, of_sets] = max(most, (int(row["n_used"]), over), key=lambda item: item[0])
+    return [f"{name}, {over}" for (name, _), (_, over) in found.items()]
 
 
 def notes(frame: pd.DataFrame, table: int) -> list[str]:
-    """Everything a reader of the table must know, a paragraph each; the runs' labels and reasons follow elsewhere."""
-    brackets = f"Brackets: {'; '.join(['95 % bootstrap interval', *interval_units(frame)])}."
+    """What a reader of this very table must know, a paragraph each; the runs' labels and reasons follow elsewhere."""
+    metrics, own = metrics_of(table), frame[frame["paper"] == ""]
+    units = interval_units(frame)
+    apart = any(own_count(line, metric) for line in lines(own) for metric in metrics)
     strange = [f"Odd in the paper, reported and not corrected: {text}" for text in odd(table)]
-    return [*([NOTE] if table in UNNAMED else []), *LEGEND, brackets, EMBEDDED, *strange]
+    found = [
+        NOTE if table in UNNAMED else "",
+        PRINTED,
+        _marks_said(own, metrics),
+        f"{IMAGES}{'; in a cell where it differs from the line’s' if apart else ''}.",
+        f"Beside a value its 95 % bootstrap interval, drawn from: {'; '.join(units)}." if units else "",
+        _relative_said(own, metrics),
+        EMBEDDED if any(backend_of(own, m) not in ("", m.standard) for m in metrics) else "",
+        *strange,
+    ]
+    return [note for note in found if note]
+
+
+def _marks_said(own: pd.DataFrame, metrics: list[Metric]) -> str:
+    """What bold and underlined mean among the run's own methods; nothing where none has a rival."""
+    trained = own[own["method"] != COPY_NAME]
+    rivals = trained.groupby(["dataset", "motion"])["method"].nunique().max() if len(trained) else 0
+    if rivals < 2:
+        return ""
+    second = ", underlined better than all but one" if rivals > 2 else ""
+    sets = " and ".join(metric.name for metric in metrics if metric.reference == "real")
+    return (
+        f"Measured here: bold is significantly better than every other method of the same dataset and kind of motion"
+        f"{second} (paired bootstrap over the pairs that both measured, p ≤ .05 by Holm within a column; the copy of"
+        f" the source takes no part).{f' {sets}: no value per pair, so not marked.' if sets else ''}"
+    )
+
+
+def _relative_said(own: pd.DataFrame, metrics: list[Metric]) -> str:
+    """What the numbers of relative motion are not, where the table has such rows."""
+    compared = ", ".join(metric.name for metric in metrics if metric.reference in ("target", "pose"))
+    if not own["motion"].str.startswith("relative").any() or not compared:
+        return ""
+    return (
+        "Relative motion moves the source's own camera by the driver's change: the driver's frame, with which "
+        f"{compared} compare, is not its aim."
+    )
 
 
 def markdown(frame: pd.DataFrame, table: int, found: Marks) -> str:

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 PANEL = 256
 """Least height of a panel, pixels: what the photo and the driver are prepared at."""
+MARGIN = 0.96  # of a panel's width a caption may fill
 INK, PAPER = (20, 20, 24), (255, 255, 255)
 
 
@@ -33,12 +34,14 @@ def at_height(picture: UInt8[np.ndarray, "h w 3"], height: int) -> UInt8[np.ndar
 
 @cache
 def strip(captions: Sequence[str], widths: Sequence[int], height: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Captions centred below panels of ``widths``, on white; an even number of pixels high."""
+    """Captions centred below panels of ``widths``, smaller where too long; on white, an even number of pixels high."""
     height += height % 2
     image = Image.new("RGB", (sum(widths), height), PAPER)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(height * 0.7)
-    left = 0
+    draw, left = ImageDraw.Draw(image), 0
     for words, width in zip(captions, widths, strict=True):
+        font = ImageFont.load_default(height * 0.7)
+        if (length := font.getlength(words)) > MARGIN * width:
+            font = ImageFont.load_default(height * 0.7 * MARGIN * width / length)
         draw.text((left + width / 2, height / 2), words, INK, font, anchor="mm")
         left += width
     return np.asarray(image)

@@ -140,7 +140,7 @@ def test_seeds_are_paired_with_themselves_and_motions_are_kept_apart():
     rows = table[table["metric"] == "CSIM"].set_index("motion")
     assert rows.loc["absolute", "n_pairs"] == 24 and rows.loc["absolute", "difference"] == pytest.approx(-0.5)
     assert rows.loc["absolute", "better"] == "B" and rows.loc["relative", "better"] == "A"
-    assert rows.loc["absolute", "units"] == "12 clips"
+    assert rows.loc["absolute", "units"] == "24 images of 12 clips"
 
 
 def test_two_backends_and_distances_of_sets_are_not_compared():
@@ -182,6 +182,8 @@ def test_colours_against_the_copy():
     values = {"a": base - 1, "b": base + 1, "c": base + noise, "copy": base}
     assert marked(values, metric="ET")[1] == {"A": "better", "B": "worse"}
     assert marked(values, metric="CSIM")[1] == {}  # the copy is perfect there by construction
+    relative = marks(compare(2, scores(values, metric="ET", motion="relative"), NAMES, 500), {})
+    assert relative.copy == {} and relative.rank  # it does not aim at the driver's frame, as the copy does not
 
 
 def test_the_papers_own_marks_follow_its_numbers():

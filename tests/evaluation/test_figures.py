@@ -15,6 +15,7 @@ from evaluation.figures.grids import ACROSS, Block, side_by_side
 from evaluation.figures.heatmap import LIMIT, colour_bar, heat_map, triangles, vertex_distances
 from evaluation.figures.material import Material, all_columns, label, spread
 from evaluation.figures.views import fan
+from evaluation.pictures import resized
 from evaluation.sampling import VIEW_OFFSETS
 from evaluation.settings import FigureSettings
 from preprocessing.reference_face import reference_face
@@ -122,6 +123,17 @@ def test_mean_distances_are_printed_under_the_maps(run, shards, said):
     assert len(numbers) == 2 * 2 * SETTINGS.rows and {text[0] for text in numbers} == {"↓", "↑"}
     source = [float(text[2:-3]) for text in numbers if text[0] == "↓"]
     assert max(source) < 0.03, "outputs that are the source's face, turned in the picture, keep its shape"
+
+
+def test_the_copy_is_at_no_distance_from_its_source_whatever_its_size(shards, make_pair, make_outputs, tmp_path, said):
+    row = make_pair(0, ("ann_00", 0), ("bob_00", 1))
+    (tmp_path / "tiny").mkdir()
+    pd.DataFrame([row]).to_csv(tmp_path / "tiny" / "cross.csv", index=False)
+    copied = resized(shards.frames("ann_00", [0])[0], 96)
+    make_outputs(tmp_path / "tiny" / "copy" / "cross", {("none", 0): copied})
+    data = Material(tmp_path / "tiny", tmp_path / "tiny", shards, {"copy": "copy of the source"})
+    DRAW[5]([data], SETTINGS, "mini")
+    assert "↓ 0.000 dm" in said and any(text.startswith("↑ 0.0") and text != "↑ 0.000 dm" for text in said)
 
 
 def boxed(points):

@@ -13,7 +13,7 @@ from PIL import Image
 from evaluation.metrics.catalogue import METRICS
 from evaluation.outputs import Inputs, Reenactments
 from evaluation.report import pages
-from evaluation.report.cases import BINS, cases, failures, headlines, main_motion, spreads, with_unit
+from evaluation.report.cases import BINS, cases, failures, headlines, main_motion, motion_said, spreads, with_unit
 from evaluation.report.gallery import Gallery
 from evaluation.report.pages import entries, held_out_clips
 from evaluation.report.results import Results
@@ -85,10 +85,13 @@ def test_histograms_hold_every_value_once_over_one_range():
 
 def test_failures_name_reasons_and_metrics():
     frame = pd.concat([rows([1.0, None]), rows([None, None], PRMSE)])
-    assert [(f.pair, dict(f.reasons)) for f in failures(frame)] == [
-        (0, {"no face": ["PRMSE"]}),
-        (1, {"no face": ["PRMSE", "PSNR"]}),
+    frame = pd.concat([frame, rows([1.0, None], motion="relative")])
+    assert [(f.pair, f.motion, dict(f.reasons)) for f in failures(frame)] == [
+        (0, "absolute", {"no face": ["PRMSE"]}),
+        (1, "absolute", {"no face": ["PRMSE", "PSNR"]}),
+        (1, "relative", {"no face": ["PSNR"]}),  # lost, though histograms show absolute motion alone
     ]
+    assert "driver's camera" in motion_said(frame) and motion_said(rows([1.0], motion="none")) == ""
 
 
 def sample(key, clip, split="test"):
@@ -122,10 +125,11 @@ def test_a_case_shows_its_own_source_driver_and_output(finished_run, synthetic_s
     inputs = Inputs(reader, 32)
     with Gallery(Results(finished_run), "synthetic", reader) as gallery:
         for pair, row in list(gallery.pairs("cross").items())[:3]:
-            uri = gallery.pair("planedict", "cross", pair)
+            motion = ("absolute", "relative")[pair % 2]
+            uri = gallery.pair("planedict", "cross", pair, motion)
             shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))), int)
             with Reenactments(finished_run / "reenactments/synthetic/planedict/cross") as outputs:
-                output = outputs.picture(f"absolute/{pair:05d}.png")
+                output = outputs.picture(f"{motion}/{pair:05d}.png")
             photo = inputs.picture(row["source_key"], row["source_frame"])
             driver = inputs.picture(row["driver_key"], row["driver_frame"])
             assert shown.shape == (32, 96, 3)
@@ -140,12 +144,14 @@ def test_pages_say_what_was_measured_and_what_failed(finished_run):
     assert "no face found in &lt;the output&gt;" in text and "Table 4" in text and "<svg" in text
     assert text.count("<video") == 4 and "yaw +0.0" in text and "../../report.html#pages" in text
     lost = [pair for pair in range(10) if pair % 5 == 4]
-    assert f"{len(lost)} of 10 pairs could not be used" in text
+    assert f"{2 * len(lost)} of 20 outputs (10 pairs, every kind of motion) could not be used" in text
+    assert "pair 4, relative" in text and "Absolute motion (the driver&#39;s camera). Bars" in text
     table = pd.read_csv(finished_run / "tables" / "table1.csv")
     own = table[(table["method"] == "PlaneDict") & (table["motion"] == "absolute") & table["paper"].isna()]
     assert f"{own[own['metric'] == 'PSNR']['measured'].item():.2f}" in text
     clip = (folder / "clip-ann.html").read_text()
     assert all(name in clip for name in ("PlaneDict (5)", "copy of the source", "kept", "train: 10 frames"))
+    assert "Absolute motion (the driver&#39;s camera). Means" in clip and "<small>invented</small>" in clip
     assert not re.search(r"https?://|@import|url\(", text + clip)
 
 

@@ -12,24 +12,25 @@ from PIL import Image
 
 from evaluation.report import __main__ as report
 from evaluation.report.departures import departures
-from evaluation.report.page import health_rows, table_view
+from evaluation.report.page import table_view
+from evaluation.report.verdicts import IDENTITY, SAID, health_rows
 from evaluation.tables.build import COLUMNS
 from evaluation.tables.comparisons import COLUMNS as COMPARED
-from model.settings import ModelSettings, TrainingSettings
+from model.settings import EncoderSettings, ModelSettings, TrainingSettings
 from preprocessing.files import write_json
 
 CONFIG = {
     "run": "demo",
     "label": "demo-scale",
-    "datasets": {"embedded": {}},
+    "datasets": {"embedded": {"source": {"kind": "embedded"}}},
     "train_on": ["embedded"],
     "test_on": ["embedded"],
     "crop": {"backend": "mediapipe", "framing": "eg3d"},
     "faces": {"landmarks": "facemesh", "camera": "pnp"},
     "masks": {"backend": "selfie"},
-    "model": ModelSettings(resolution=96, neural_rendering_resolution=96, superresolution=False).model_dump(
-        mode="json"
-    ),
+    "model": ModelSettings(
+        resolution=96, neural_rendering_resolution=96, superresolution=False, motion_encoder=EncoderSettings()
+    ).model_dump(mode="json"),
     "training": TrainingSettings(recipe="robust", iterations=10).model_dump(mode="json"),
     "methods": {"planedict": {"name": "PlaneDict"}},
     "ablation": {},
@@ -143,7 +144,8 @@ def checked(text):
     checker.feed(text)
     assert not checker.open
     anchors = [load for load in checker.loads if load.startswith("#")]
-    links = {load for load in checker.loads if load.startswith("pages/")}  # followed, never loaded
+    followed = ("pages/", "tables/", "health.json")  # never loaded
+    links = {load for load in checker.loads if load.startswith(followed)}
     assert all(load.startswith("data:") for load in checker.loads if load not in {*anchors, *links})
     assert {anchor[1:] for anchor in anchors} <= checker.identifiers
     return checker
@@ -172,6 +174,9 @@ def test_the_page_is_self_contained_and_holds_everything(run, tmp_path):
         "abcdef012345",
     ):
         assert words in text
+    assert "tables/table1.csv" in checker.loads and "health.json" in checker.loads
+    assert not {"tables/table1.tex", "tables/comparisons.csv"} & set(checker.loads)  # this run has none
+    assert "“Embedded” means" in text and "The data embedded are four clips of three people" in text
     assert "2,300 steps" in text and "unseen clip" in text and "weights x are not in the cache" in text
     assert 'name="viewport"' in text and "@media (max-width: 620px)" in text
 
@@ -195,6 +200,8 @@ def test_health_verdicts():
     assert rows["Face found"]["passed"] is True and rows["Motion code is used"]["passed"] is False
     assert rows["Yaw follows"]["value"] == "—" and rows["Yaw follows"]["passed"] is None
     assert rows["Swap test"]["passed"] is None
+    parts = [line["part"] for line in health_rows(HEALTH)]
+    assert parts == sorted(parts, key=list(SAID).index) and parts.count(IDENTITY) == 3  # read together, side by side
     assert health_rows(None) == []
 
 
@@ -211,9 +218,10 @@ def test_tables_stand_side_by_side_and_mark_what_significantly_beats_the_copy():
     own = {line["name"]: line["cells"] for group in view["own"] for line in group["lines"]}
     assert own["PlaneDict (absolute)"][1]["mark"] == "better" and own["PlaneDict (relative)"][1]["mark"] == ""
     assert own["copy of the source"][1]["mark"] == "" and own["PlaneDict (absolute)"][2]["value"] == "—"
-    assert view["own"][0]["label"] == "demo-scale, trained here" and "LPIPS" in view["odd"][0]
-    worse = table_view(frame, 1, pd.DataFrame([against_copy("relative", "copy of the source")]))["own"][0]["lines"][1]
-    assert worse["name"] == "PlaneDict (relative)" and worse["cells"][1]["mark"] == "worse"
+    assert view["own"][0]["label"] == "demo-scale, trained here" and "LPIPS" in view["notes"][-1]
+    rows = [against_copy(motion, "copy of the source") for motion in ("absolute", "relative")]
+    worse = table_view(frame, 1, pd.DataFrame(rows))["own"][0]["lines"]
+    assert [line["cells"][1]["mark"] for line in worse[:2]] == ["worse", ""]  # relative: never aimed at these frames
 
 
 def test_departures_are_read_off_the_configuration():
@@ -223,6 +231,9 @@ def test_departures_are_read_off_the_configuration():
     assert by_what["face boxes"].here == "mediapipe" and by_what["cross pairs"].here == "150"
     assert by_what["optimiser steps"].paper == "4 days on 8 V100"
     assert "adversarial fine-tuning" in by_what
+    assert not any("null" in text for item in found for text in (item.what, item.paper, item.here))
+    encoder = by_what["an encoder of its own for motion, fed with the aligned grey driver"]
+    assert encoder.paper == "E gives both codes" and "resnet10" in encoder.here
     assert all(item.why and item.paper != item.here for item in found)
     paper = {
         **CONFIG,

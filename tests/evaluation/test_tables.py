@@ -14,6 +14,7 @@ from evaluation.metrics.catalogue import METRICS, PROTOCOLS
 from evaluation.tables.build import COLUMNS, Methods, Run, build, identities, read_scores, write
 from evaluation.tables.comparisons import Marks
 from evaluation.tables.paper import paper_cells
+from evaluation.tables.render import notes
 from preprocessing.cli import InputError
 
 METHODS = Methods(
@@ -109,12 +110,31 @@ def test_values_counts_and_labels(scores):
     )
     assert "2 left out: no face found" in csim["reason"] and csim["backend"] == "dlib-128"
     assert csim["ci_low"] < csim["measured"] < csim["ci_high"]
-    for word in ("demo-scale", "trained here", "known identity", "blocks of 25 frames"):
+    for word in (
+        "demo-scale",
+        "trained here",
+        "known identity",
+        "22 images in 9 blocks (stretches of 25 driver frames, 3 clips)",
+    ):
         assert word in csim["label"]
     unseen = frame[(frame["dataset"] == "embedded-unseen-clip") & (frame["metric"] == "ET")]
     assert len(unseen) == 3 and unseen["label"].str.contains("unseen clip of a known identity").all()
     copies = frame[frame["method"] == "copy of the source"]
     assert copies["label"].str.contains("no training").all() and not copies["label"].str.contains("trained here").any()
+
+
+def test_notes_say_only_what_applies_to_the_table(scores):
+    def said(table, methods=METHODS):
+        return " ".join(notes(build(table, read_scores([scores]), methods, RUN), table))
+
+    one, three, five = said(1), said(3), said(5)
+    assert "Measured here: bold" not in one + three  # a single method beats nobody
+    assert "better than every other" in five and "underlined better" not in five and "FID" not in five
+    rivals = Methods(main={"planedict": "PlaneDict", "planedict-20": "B", "without-planedict": "C"})
+    assert "underlined better" in said(3, rivals) and "FID and FFD-dlib: no value per pair" in said(3, rivals)
+    assert "Embedded backends" not in one and "Embedded backends" in three  # SSIM and PSNR need no detector
+    assert "embedded, 24 images in 9 blocks" in three and "embedded-unseen-clip, 6 images in 3 blocks" in three
+    assert "with which SSIM, PSNR, LPIPS compare" in one
 
 
 def test_missing_weights_give_their_reason(scores):

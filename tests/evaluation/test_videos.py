@@ -82,6 +82,13 @@ def test_panels_stand_in_even_rows_below_their_names(panels, rows, columns):
         assert frames[0, top : top + CAPTION, left : left + PANEL].max() > 150  # light words
 
 
+@pytest.mark.parametrize("name", ["PlaneDict", "a method with a name much longer than its panel is wide"])
+def test_names_stay_inside_their_panels(name):
+    dark = np.zeros((1, 8, 8, 3), np.uint8)
+    words = side_by_side({"": dark, name: dark, " ": dark})[0, :CAPTION].max(axis=(0, 2))
+    assert words[PANEL : 2 * PANEL].max() > 150 and not words[:PANEL].any() and not words[2 * PANEL :].any()
+
+
 def test_every_method_takes_part_as_in_the_tables(finished_run):
     entries = json.loads((finished_run / "videos" / "videos.json").read_text())["videos"]
     assert [(e["kind"], e["driver"], e["panels"][2:], list(e["alone"])) for e in entries] == [
