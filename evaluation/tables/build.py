@@ -205,7 +205,7 @@ def _cell(metric: Metric, scores: pd.DataFrame, unseen: bool, samples: int, atte
         "ci_high": interval.high,
         "n_used": len(used),
         "n_attempted": len(images),
-        "units": f"{INTERVAL}{interval.units}",
+        "units": "" if interval.low is None else f"{INTERVAL}{interval.units}",
         "reason": "; ".join(f"{number} left out: {reason}" for reason, number in sorted(lost.items())),
     }
 

@@ -102,7 +102,7 @@ def test_ten_clips_are_resampled_as_clips(run, tmp_path):
             save(tmp_path / "b" / f"clip{clip}" / f"{frame}.png", random.integers(0, 255, (16, 16, 3), np.uint8))
     document = run("--generated", tmp_path / "a", "--target", tmp_path / "b", metrics=("l1",))
     entry = document["metrics"]["l1"]
-    assert entry["reason"] == "" and document["about"]["l1"]["interval_over"] == "10 clips"
+    assert entry["reason"] == "" and document["about"]["l1"]["interval_over"] == "20 images of 10 clips"
     assert entry["ci95"][0] < entry["value"] < entry["ci95"][1]
     assert "clip3/1.png" in document["per_image"]
 

@@ -137,6 +137,14 @@ def test_notes_say_only_what_applies_to_the_table(scores):
     assert "with which SSIM, PSNR, LPIPS compare" in one
 
 
+def test_a_single_image_has_no_interval_and_names_none(tmp_path):
+    scores = read_scores([write_scores(tmp_path)])
+    frame = build(1, scores[scores["pair"].isin((0, 27, 28))], METHODS, RUN)
+    own = frame[(frame["metric"] == "SSIM") & (frame["method"] == "PlaneDict") & (frame["motion"] == "absolute")]
+    labels = own[own["paper"] == ""].set_index("dataset")["label"]
+    assert "interval" not in labels["embedded"] and "interval over 2 images" in labels["embedded-unseen-clip"]
+
+
 def test_missing_weights_give_their_reason(scores):
     lpips = build(1, read_scores([scores]), METHODS, RUN)
     lpips = lpips[(lpips["metric"] == "LPIPS") & (lpips["paper"] == "")]
