@@ -12,12 +12,16 @@ import pytest
 from playwright.sync_api import Browser, Error, sync_playwright
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-# What the page itself can say once everything in it has had time to load.
-LOADED = """[...document.images].every(i => i.complete)
-    && [...document.querySelectorAll('video')].every(v => v.readyState >= 2 || v.error)"""
+# What the page itself can say once everything in it has had time to load. A video that starts anew, as ours do at their
+# end, has no frame for a moment: that it had one once is remembered.
+LOADED = """() => {
+    const videos = [...document.querySelectorAll('video')];
+    for (const v of videos) if (v.readyState >= 2) v.dataset.seen = 'yes';
+    return [...document.images].every(i => i.complete) && videos.every(v => v.dataset.seen || v.error);
+}"""
 STATE = """() => ({
     pictures: [...document.images].map(i => i.complete && i.naturalWidth > 0),
-    videos: [...document.querySelectorAll('video')].map(v => v.readyState >= 2 && v.videoWidth > 0),
+    videos: [...document.querySelectorAll('video')].map(v => Boolean(v.dataset.seen) && v.videoWidth > 0),
     tables: [...document.querySelectorAll('table')].map(t => t.tBodies[0]?.rows.length > 0),
     links: [...document.links].map(a => a.getAttribute('href')),
     wide: document.scrollingElement.scrollWidth - innerWidth,
