@@ -1,5 +1,8 @@
 # Head angles and action units by a detector with an environment of its own: pictures out, its CSV, readings in.
 rule build_pyfeat:
+    input:
+        # A fresh checkout's lock is newer than the environment that it named already.
+        lock=ancient(plan.PYFEAT_LOCK),
     output:
         PLAN.pyfeat_ready(),
     log:
@@ -11,12 +14,10 @@ rule build_pyfeat:
     threads: 1
     resources:
         mem_mb=1000,
-    params:
-        lock=plan.PYFEAT_LOCK,
     message:
         "Setting up py-feat's environment (7 GB, once)"
     shell:
-        "python -m workflow.isolated {params.lock} > {log} 2>&1"
+        "python -m workflow.isolated {input.lock} > {log} 2>&1"
 
 
 rule export_pictures:
