@@ -103,6 +103,7 @@ def method_page(shown: Shown, slug: str) -> str:
                 "name": PROTOCOL_NAMES[protocol],
                 "motion": MOTIONS[motion],
                 "pairs": rows["pair"].nunique(),
+                "unseen": rows.loc[rows["unseen"], "pair"].nunique(),
                 "made": scores[scores["pair"] >= 0].groupby(["pair", "motion"]).ngroups,
                 "spreads": spreads(rows, copy, protocol),
                 "cases": {
