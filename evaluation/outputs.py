@@ -1,5 +1,6 @@
 """Reading what re-enactment wrote: the pair list and the generated frames beside it."""
 
+import argparse
 import math
 import tarfile
 from collections import OrderedDict
@@ -54,6 +55,18 @@ EMPTY_SCORE: dict[str, Any] = {
 """A row of the scores that measured nothing."""
 TYPES = {name: "string" for name in PAIR_COLUMNS if name.endswith(("key", "clip", "person")) or name == "block"}
 TYPES |= {"pair": "int64", "source_frame": "int64", "driver_frame": "int64", "yaw": "float64", "pitch": "float64"}
+
+
+def add_shards(parser: argparse.ArgumentParser) -> None:
+    """The option that names the shards of the datasets that are tested on."""
+    parser.add_argument(
+        "--shards",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="data/{dataset}/shards of the test datasets",
+    )
 
 
 class Shards(Protocol):
@@ -138,13 +151,10 @@ class Inputs:
     """Source and driver frames from the shards, on black, at the size of the generated frames.
 
     A frame is read once while it is among the last :data:`KEPT` different ones.
-
-    ``real`` are the frames (key, frame) that set-level metrics compare with.
     """
 
-    def __init__(self, shards: Shards, side: int, real: Sequence[tuple[str, int]] = ()) -> None:
+    def __init__(self, shards: Shards, side: int) -> None:
         self._shards, self._side = shards, side
-        self.real = real
         self._kept: OrderedDict[tuple[str, int], Picture] = OrderedDict()
 
     def picture(self, key: str, frame: int) -> Picture:

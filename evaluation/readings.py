@@ -98,6 +98,18 @@ def _read(path: Path) -> pd.DataFrame:
     return table
 
 
+def add_readings(parser: argparse.ArgumentParser) -> None:
+    """The option that takes readings files in a scoring command."""
+    parser.add_argument(
+        "--readings",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PARQUET",
+        help="what py-feat or OpenFace read (python -m evaluation.readings)",
+    )
+
+
 def job_pictures(pairs: pd.DataFrame, outputs: Reenactments, shards: Shards) -> Iterator[Picture]:
     """Every generated picture of a scoring job, then the sources and drivers it is compared with, at its size."""
     if outputs.index.empty:

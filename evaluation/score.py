@@ -16,6 +16,7 @@ from evaluation.folders import matched
 from evaluation.measure import Measurement, Sample, is_set_metric, measured, set_distance
 from evaluation.metrics.catalogue import CONTRACT, METRICS, Metric
 from evaluation.metrics.choice import Choice
+from evaluation.readings import add_readings
 from evaluation.settings import EvaluationSettings
 from evaluation.statistics import BLOCK_FRAMES, Interval, mean_interval
 from preprocessing.cli import InputError, add_common, load_settings, positive, progress, run_command
@@ -136,14 +137,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--backend", choices=("embedded", "standard", "auto"), help="detectors (default: the settings', which is auto)"
     )
-    parser.add_argument(
-        "--readings",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PARQUET",
-        help="what py-feat or OpenFace read (python -m evaluation.readings)",
-    )
+    add_readings(parser)
     parser.add_argument(
         "--threads",
         type=positive,

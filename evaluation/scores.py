@@ -19,6 +19,7 @@ from evaluation.metrics.catalogue import METRICS, PROTOCOLS, Metric
 from evaluation.metrics.choice import Choice
 from evaluation.metrics.geometry import camera_degrees
 from evaluation.outputs import EMPTY_SCORE, Inputs, Reenactments, read_pairs, read_real
+from evaluation.readings import add_readings
 from evaluation.settings import EvaluationSettings
 from preprocessing.cli import InputError, add_common, load_settings, positive, progress, run_command
 from preprocessing.files import atomic
@@ -83,13 +84,17 @@ def score(
     if strangers := [row.pair for row, (pair, _, _) in zip(index.itertuples(), work, strict=True) if pair is None]:
         raise InputError(f"The reenactments hold pair {strangers[0]}, which the pair list lacks.")
     made = [Made(pair, motion, member) for pair, motion, member in work if pair is not None]
-    inputs = Inputs(shards, outputs.picture(made[0].member).shape[0], real)
+    inputs = Inputs(shards, outputs.picture(made[0].member).shape[0])
     metrics = [METRICS[key] for key in PROTOCOLS[protocol]]
     # A driver's frame is read once for all motions: they follow each other.
     samples = (_sample(item, outputs, inputs, protocol) for item in made)
     results = list(progress(measured(choice, metrics, samples, threads), f"score {protocol}", len(made)))
     rows = _images(made, results, [m for m in metrics if not is_set_metric(m)], choice)
-    sets = _sets(made, results, inputs, [m for m in metrics if is_set_metric(m)], choice, threads)
+    of_sets = [metric for metric in metrics if is_set_metric(metric)]
+    at_hand = [metric for metric in of_sets if not choice.backend(metric)[1]]
+    held_out = (Sample(inputs.picture(*at)) for at in real)
+    others = list(progress(measured(choice, at_hand, held_out, threads), "real images")) if at_hand else []
+    sets = _sets(made, results, others, of_sets, choice)
     return _frame(sorted([*rows, *sets], key=lambda row: row["motion"]))
 
 
@@ -144,25 +149,17 @@ def _images(made: list[Made], results: list[Measurement], metrics: list[Metric],
 
 
 def _sets(
-    made: list[Made], results: list[Measurement], inputs: Inputs, metrics: list[Metric], choice: Choice, threads: int
+    made: list[Made], results: list[Measurement], real: list[Measurement], metrics: list[Metric], choice: Choice
 ) -> Iterator[Row]:
     """One row for each motion, kind of clip and metric of sets, also where its backend is not at hand."""
     groups: dict[tuple[str, bool], list[tuple[Row, Measurement]]] = {}
     for item, result in zip(made, results, strict=True):
         groups.setdefault((item.motion, bool(item.pair["unseen"])), []).append((item.pair, result))
-    at_hand = [metric for metric in metrics if not choice.backend(metric)[1]]
-    real = _real(inputs, at_hand, choice, threads) if at_hand else []
     for (motion, unseen), group in sorted(groups.items()):
         for metric in metrics:
             backend, reason = choice.backend(metric)
             row = _row(metric, backend, motion, unseen=unseen, reason=reason, n_attempted=len(group))
             yield row if reason else row | _distance(metric, real, group)
-
-
-def _real(inputs: Inputs, metrics: list[Metric], choice: Choice, threads: int) -> list[Measurement]:
-    """The features of the protocol's real set."""
-    samples = (Sample(inputs.picture(*at)) for at in inputs.real)
-    return list(progress(measured(choice, metrics, samples, threads), "real images"))
 
 
 def _distance(metric: Metric, real: list[Measurement], group: list[tuple[Row, Measurement]]) -> Row:
@@ -191,14 +188,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--protocol", choices=sorted(PROTOCOLS), help="default: the pair list's name")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="scores to write")
-    parser.add_argument(
-        "--readings",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PARQUET",
-        help="what py-feat or OpenFace read (python -m evaluation.readings)",
-    )
+    add_readings(parser)
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="processes that measure")
     add_common(parser)
     run_command(_run, parser, argv)

@@ -6,6 +6,7 @@ from pathlib import Path
 from evaluation.figures import DRAW
 from evaluation.figures.canvas import footer, letters, stacked
 from evaluation.figures.material import Material
+from evaluation.outputs import add_shards
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
 from evaluation.tables.build import Methods
 from preprocessing.cli import InputError, add_common, load_settings, run_command
@@ -16,14 +17,7 @@ from preprocessing.reader import ShardReader
 def main(argv: list[str] | None = None) -> None:
     """Command line: draw figures 1 and 3 to 6 of one run."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.figures", description=__doc__)
-    parser.add_argument(
-        "--shards",
-        type=Path,
-        required=True,
-        nargs="+",
-        metavar="DIR",
-        help="data/{dataset}/shards of the test datasets",
-    )
+    add_shards(parser)
     parser.add_argument(
         "--pairs", type=Path, required=True, nargs="+", metavar="DIR", help="results/{run}/pairs/{dataset}"
     )
@@ -35,9 +29,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar="DIR",
         help="results/{run}/reenactments/{dataset}, in the order of --pairs",
     )
-    parser.add_argument(
-        "--methods", required=True, metavar="JSON", help='{"main": {slug: name}, "ablation": {…}} as for the tables'
-    )
+    Methods.add_to(parser)
     parser.add_argument("--label", default="", help="the run's label, such as demo-scale")
     parser.add_argument(
         "--clips", nargs="+", metavar="CLIP", help="show only pairs of these clips (for pictures to be published)"

@@ -60,11 +60,11 @@ class Choice:
             return "", f"{metric.name} has no {self.family} backend"
         reasons = []
         for name in candidates:
-            if wrong := _wrong_file(name):
-                return name, wrong
             reason = self._unavailable(name)
             if reason is None:
                 return name, ""
+            if wrong := _wrong_file(name):
+                return name, wrong
             reasons.append(reason)
         return candidates[0], reasons[0]
 

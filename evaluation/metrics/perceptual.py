@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from preprocessing import weights
 from preprocessing.cli import InputError
+from preprocessing.statedicts import fill
 
 Picture = NDArray[np.uint8]
 SMALLEST = 31  # side of the smallest picture that AlexNet's strides leave anything of
@@ -45,7 +46,7 @@ class Lpips:
         absent = sorted(name for name, value in renamed.items() if value is None)
         if absent:
             raise InputError(f"The weights {path} lack AlexNet's layers {', '.join(absent)}.")
-        backbone.load_state_dict(renamed)
+        fill(backbone, renamed, path, "AlexNet's")
         self._net.to(device)
 
     @torch.inference_mode()

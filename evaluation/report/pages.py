@@ -8,9 +8,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.outputs import add_shards
 from evaluation.report.browse import Shown, clip_page, method_page
 from evaluation.report.gallery import Gallery
 from evaluation.report.results import Results
+from evaluation.sampling import by_clip
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
 from evaluation.tables.build import Methods
 from preprocessing.cli import add_common, load_settings, progress, run_command
@@ -51,17 +53,8 @@ def main(argv: list[str] | None = None) -> None:
     """Command line: the pages of one run."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.report.pages", description=__doc__)
     parser.add_argument("--results", type=Path, required=True, metavar="DIR", help="results/{run}")
-    parser.add_argument(
-        "--shards",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="DIR",
-        help="data/{dataset}/shards of the test datasets",
-    )
-    parser.add_argument(
-        "--methods", required=True, metavar="JSON", help='{"main": {slug: name}, "ablation": {slug: name}}'
-    )
+    add_shards(parser)
+    Methods.add_to(parser)
     parser.add_argument("--title", help="the report's title; default: PlaneDict and the folder's name")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="results/{run}/pages")
     add_common(parser)
@@ -94,9 +87,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def held_out_clips(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     """All samples of the clips with held-out frames, test clips first, then unseen ones, by name."""
-    clips: dict[str, list[Sample]] = {}
-    for sample in sorted(samples, key=lambda s: s.key):
-        clips.setdefault(sample.clip, []).append(sample)
+    clips = by_clip(sorted(samples, key=lambda s: s.key))
     tested = {clip: group for clip, group in clips.items() if any(s.split != "train" for s in group)}
     return dict(sorted(tested.items(), key=lambda item: (all(s.split == "unseen-clip" for s in item[1]), item[0])))
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluation.outputs import Inputs
+from evaluation.outputs import Inputs, add_shards
 from evaluation.pictures import resized
 from evaluation.settings import EvaluationSettings, ReportSettings
 from evaluation.tables.build import Methods
@@ -134,20 +134,11 @@ def write_video(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Command line: the driven clips of a run's methods."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.report.videos", description=__doc__)
-    parser.add_argument(
-        "--shards",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="DIR",
-        help="data/{dataset}/shards of the test datasets",
-    )
+    add_shards(parser)
     parser.add_argument(
         "--checkpoints", type=Path, required=True, metavar="DIR", help="holds {method}/final.safetensors"
     )
-    parser.add_argument(
-        "--methods", required=True, metavar="JSON", help='{"main": {slug: name}, "ablation": {slug: name}}'
-    )
+    Methods.add_to(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="results/{run}/videos")
     add_common(parser)
     run_command(_run, parser, argv)

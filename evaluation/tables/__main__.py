@@ -26,9 +26,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar="DIR",
         help="results/{run}/scores of one run, or of its seeds",
     )
-    parser.add_argument(
-        "--methods", required=True, metavar="JSON", help='{"main": {slug: name}, "ablation": {slug: name}}'
-    )
+    Methods.add_to(parser)
     parser.add_argument(
         "--shards",
         type=Path,

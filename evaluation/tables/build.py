@@ -1,5 +1,6 @@
 """The rows of a table: the paper's cells, then the run's own, measured values with their intervals and reasons."""
 
+import argparse
 import json
 import math
 from collections import Counter
@@ -58,6 +59,13 @@ class Methods(Block):
 
     main: dict[str, str] = Field(default={"planedict": "PlaneDict"})
     ablation: dict[str, str] = Field(default={})
+
+    @staticmethod
+    def add_to(parser: argparse.ArgumentParser) -> None:
+        """The option that :meth:`read` reads."""
+        parser.add_argument(
+            "--methods", required=True, metavar="JSON", help='{"main": {slug: name}, "ablation": {slug: name}}'
+        )
 
     @classmethod
     def read(cls, given: str) -> "Methods":
