@@ -54,7 +54,7 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
     rejected: list[Tube] = []
     total = len(track.boxes)
     covered = 0
-    for start, end, split in sheet.parts():
+    for start, end, split in sheet.parts(media.fps):
         end = total if end < 0 else min(end, total)
         if start >= end:
             continue
@@ -166,7 +166,7 @@ def _run(arguments: argparse.Namespace) -> None:
                 raise InputError(f"{arguments.sheet} does not list clip '{media.clip}' of {arguments.fetch}.")
             sheet = sheets[media.clip]
             try:
-                last = max((math.inf if end < 0 else end for _, end, _ in sheet.parts()), default=0)
+                last = max((math.inf if end < 0 else end for _, end, _ in sheet.parts(media.fps)), default=0)
                 spans = None if last == math.inf else [(0, int(last))]
                 stream = frames(media.path, settings.decode, spans)
                 track = follow(stream, detect, mesh, settings.every)

@@ -17,7 +17,12 @@ MARGIN_SECONDS = 0.4
 
 @dataclass(frozen=True)
 class Entry:
-    """One input file as a source lists it: stem, file, person, segments and, when already known, why it is dropped."""
+    """One clip as a source lists it: its name, file, person, segments and, when already known, why it is dropped.
+
+    Clips that are parts of one download name the same ``file`` and ``url``. ``rate`` is the number of frames per
+    second in which the list counts its segments (0: the file's own frames); ``box`` is where the list says the face
+    is: left, top, right, bottom as shares of the frame.
+    """
 
     clip: str
     file: str
@@ -26,6 +31,9 @@ class Entry:
     sha256: str = ""
     reason: str = ""
     detail: str = ""
+    url: str = ""
+    rate: float = 0.0
+    box: tuple[float, float, float, float] | None = None
 
 
 def blocks(frames: int, fps: float) -> tuple[Segment, ...]:

@@ -24,17 +24,34 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SheetRow(Row):
-    """A row of the sheet; ``segments`` is JSON, [[start, end, split], …], end -1 = to the end."""
+    """A row of the sheet.
+
+    ``segments`` is JSON, [[start, end, split], …], end -1 = to the end, counted at ``rate`` frames per second (0: the
+    file's own frames). ``url`` is empty for media that are here already. ``box`` is JSON, [l, t, r, b] as shares of
+    the frame, or empty.
+    """
 
     file: str = ""
     sha256: str = ""
     person: str = ""
     shard: int = 0
     segments: str = "[]"
+    url: str = ""
+    rate: float = 0.0
+    box: str = ""
 
-    def parts(self) -> list[Segment]:
-        """The segments as tuples (start, end, split)."""
-        return [(int(start), int(end), str(split)) for start, end, split in json.loads(self.segments)]
+    def parts(self, fps: float) -> list[Segment]:
+        """The segments as tuples (start, end, split) in frames of a file of ``fps`` frames per second."""
+        ratio = fps / self.rate if self.rate > 0 else 1.0
+        parts = [(int(start), int(end), str(split)) for start, end, split in json.loads(self.segments)]
+        return [(round(start * ratio), end if end < 0 else round(end * ratio), split) for start, end, split in parts]
+
+    def place(self, height: int, width: int) -> tuple[float, float, float, float] | None:
+        """The list's face box (l, t, r, b) in pixels of a frame, None where the list gives none."""
+        if not self.box:
+            return None
+        left, top, right, bottom = json.loads(self.box)
+        return left * width, top * height, right * width, bottom * height
 
 
 LONGEST = 64
@@ -47,9 +64,9 @@ def safe(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_only).strip("-")[:LONGEST] or "clip"
 
 
-def shard_of(clip: str, shards: int) -> int:
-    """Shard of a clip: a stable hash of its name modulo the number of shards."""
-    return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:8], "big") % shards
+def shard_of(name: str, shards: int) -> int:
+    """Shard of a clip: a stable hash of its name (of a download's: so that its clips stay together) modulo shards."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % shards
 
 
 def build(entries: list[Entry], shards: int) -> list[SheetRow]:
@@ -73,8 +90,11 @@ def build(entries: list[Entry], shards: int) -> list[SheetRow]:
                 file=entry.file,
                 sha256=entry.sha256,
                 person=entry.person,
-                shard=shard_of(entry.clip, shards),
+                shard=shard_of(entry.file if entry.url else entry.clip, shards),
                 segments=json.dumps(entry.segments, ensure_ascii=False),
+                url=entry.url,
+                rate=entry.rate,
+                box="" if entry.box is None else json.dumps(entry.box),
             )
         )
     return rows

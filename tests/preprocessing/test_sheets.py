@@ -55,7 +55,7 @@ def test_the_command_writes_parquet_and_csv_alike(tmp_path: Path):
     rows = read_sheet(output)
     assert [row.clip for row in rows] == ["cap12_edit", "cap13_edit2", "carphone_pristine", "franck"]
     table = pd.read_csv(tmp_path / "clips.csv")
-    assert table["segments"].map(json.loads).tolist() == [[list(part) for part in row.parts()] for row in rows]
+    assert table["segments"].map(json.loads).tolist() == [[list(part) for part in row.parts(25)] for row in rows]
     assert {row.clip for row in read_sheet(output, 0)} | {row.clip for row in read_sheet(output, 1)} == set(
         table["clip"]
     )
@@ -86,3 +86,18 @@ def test_wrong_settings_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureF
     assert words in error
     assert len(error.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_segments_of_a_list_follow_the_files_frame_rate_and_its_box_the_frames_size() -> None:
+    entry = Entry("c", "v.mp4", "p", ((25, 50, "train"), (75, -1, "test")), url="u", rate=25, box=(0.25, 0, 0.5, 1))
+    (row,) = build([entry], 1)
+    assert row.parts(50) == [(50, 100, "train"), (150, -1, "test")]
+    assert row.parts(25) == [(25, 50, "train"), (75, -1, "test")]
+    assert row.place(200, 400) == (100, 0, 200, 200)
+
+
+def test_clips_of_one_download_share_a_shard() -> None:
+    entries = [Entry(f"c{number}", "v.mp4", "p", ((0, 9, "train"),), url="u") for number in range(9)]
+    assert len({row.shard for row in build(entries, 1000)}) == 1
+    local = [Entry(f"c{number}", "v.mp4", "p", ((0, 9, "train"),)) for number in range(9)]
+    assert len({row.shard for row in build(local, 1000)}) > 1
