@@ -55,11 +55,10 @@ class _Child:
         # V: no cover pictures; passthrough: every frame once, none repeated or left out to please the frame rate
         wanted = ["-map", "0:V:0", "-fps_mode", "passthrough"]
         wanted += ["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
-        # the shell sets the limit before FFmpeg starts, and is gone then
-        limited = ["sh", "-c", 'ulimit -v "$0"; exec "$@"', str(self.limits.memory_mb << 10)]
+        command = [*_ffmpeg("-v", "error", "-xerror", "-threads", "1"), *_input(self.path), *wanted]
         self.words = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [*limited, *_ffmpeg("-v", "error", "-xerror", "-threads", "1"), *_input(self.path), *wanted],
+            _limited(command, self.limits),
             stdout=subprocess.PIPE,
             stderr=self.words,
             stdin=subprocess.DEVNULL,
@@ -106,12 +105,20 @@ class _Child:
 
     def complaint(self) -> str | None:
         """What FFmpeg said went wrong, after the last frame; None when nothing did."""
-        code = self.process.wait()
+        try:
+            code = self.process.wait(self.limits.stall_seconds)
+        except subprocess.TimeoutExpired:
+            raise Dropped("timeout", f"the decoder did not end within {self.limits.stall_seconds:g} s") from None
         self.words.seek(0)
         words = tidy_words(self.words.read(65536).decode("utf-8", "replace"), self.path)
         if code == 0 and not words:
             return None
         return words or f"the decoder ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
+
+
+def _limited(command: list[str], limits: DecodeSettings) -> list[str]:
+    """``command`` within the limit on memory: a shell sets it and is gone when the command starts."""
+    return ["sh", "-c", 'ulimit -v "$0"; exec "$@"', str(limits.memory_mb << 10), *command]
 
 
 def _ffmpeg(*options: str) -> list[str]:
@@ -193,6 +200,16 @@ def scan(path: str | Path, limits: ScanSettings | None = None) -> VideoInfo:
     return VideoInfo(width, height, rate, count)
 
 
+def check_written(path: Path, count: int) -> None:
+    """Raise RuntimeError unless a video that was just written has ``count`` frames: imageio does not ask FFmpeg."""
+    try:
+        found = scan(path).frames
+    except Dropped as dropped:
+        raise RuntimeError(f"{path} cannot be read again ({dropped})") from None
+    if found != count:
+        raise RuntimeError(f"{path} has {found} frames of {count}")
+
+
 def frame_times(path: str | Path, limits: DecodeSettings | None = None) -> Float[np.ndarray, "frames"]:
     """Seconds at which each frame of :func:`frames` is shown, counted from the start of the file (of its audio, too).
 
@@ -232,7 +249,11 @@ def _told(command: list[str], limits: DecodeSettings) -> subprocess.CompletedPro
     """What a command that ends by itself says."""
     try:
         return subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=limits.wall_seconds, check=False
+            _limited(command, limits),
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=limits.wall_seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise Dropped("timeout", f"the decoder took more than {limits.wall_seconds:g} s") from None
