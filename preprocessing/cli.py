@@ -1,6 +1,7 @@
 """What every stage's command shares: settings at the edge, one-sentence errors, a log and a progress bar."""
 
 import argparse
+import contextlib
 import difflib
 import json
 import logging
@@ -119,6 +120,10 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 def run_command(

@@ -24,7 +24,7 @@ def cache_root() -> Path:
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a used-up quota, a limit on the size of files."""
 
-ROOM = 1 << 24
+ROOM = 1 << 20
 """Bytes that must fit onto the disk after a library failed to write there, or the disk is why it failed."""
 
 

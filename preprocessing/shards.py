@@ -14,7 +14,7 @@ from PIL import Image
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.files import write_json
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, statistics, write_rows
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, statistics, write_rows
 from preprocessing.settings import ShardsSettings
 from preprocessing.shardindex import sealed
 from preprocessing.tars import TarFile, TarWriter, dump_json, tar_writer
@@ -50,8 +50,7 @@ def _run(arguments: argparse.Namespace) -> None:
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     target: Path = arguments.output.with_suffix(".tar")
-    # an index must never stand beside a tar it does not describe
-    arguments.output.with_suffix(".json").unlink(missing_ok=True)
+    start_stage(arguments.output)
     with (
         TarFile(arguments.faces.with_suffix(".tar")) as faces,
         TarFile(arguments.masks.with_suffix(".tar")) as masks,

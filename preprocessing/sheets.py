@@ -100,6 +100,19 @@ def build(entries: list[Entry], shards: int) -> list[SheetRow]:
     return rows
 
 
+def without_doubles(entries: list[Entry]) -> list[Entry]:
+    """``entries``, of which the second and further ones of one name are dropped: rows are told apart by it."""
+    seen: set[str] = set()
+    result = []
+    for entry in entries:
+        if not entry.reason and entry.clip in seen:
+            entry = dataclasses.replace(entry, reason="duplicate", detail="the list names this clip before")
+        elif not entry.reason:
+            seen.add(entry.clip)
+        result.append(entry)
+    return result
+
+
 def read_sheet(path: Path, shard: int | None = None) -> list[SheetRow]:
     """Rows of a sheet, of one shard or all."""
     rows = read_rows(path, SheetRow)
@@ -119,7 +132,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.settings is None:
         raise InputError("--settings is missing: the dataset's source has no default.")
     settings = load_settings(arguments.settings, DatasetSettings, f"datasets.{arguments.dataset}")
-    rows = build(open_source(settings.source).entries(), settings.shards)
+    rows = build(without_doubles(open_source(settings.source).entries()), settings.shards)
     with atomic(arguments.output.with_suffix(".csv")) as temporary:
         pd.DataFrame([dataclasses.asdict(row) for row in rows]).to_csv(temporary, index=False)
     write_rows(arguments.output, rows, SheetRow)

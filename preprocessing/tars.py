@@ -82,8 +82,8 @@ class _Hashed:
 @contextlib.contextmanager
 def tar_writer(path: Path) -> Iterator[TarWriter]:
     """A :class:`TarWriter` whose archive becomes ``path`` on success, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent) as spool, atomic(path) as temporary:
+    # The spool within: where it finds no room when it is closed, the error is still told as the archive's.
+    with atomic(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as spool:
         writer = TarWriter(spool)
         yield writer
         with open(temporary, "wb") as stream:
