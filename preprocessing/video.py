@@ -29,6 +29,9 @@ USUAL_RATE = 25.0
 NO_MEMORY = "Cannot allocate memory"
 """What FFmpeg says when the child's limit is reached."""
 
+CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,asf,ogg,gif,yuv4mpegpipe,dv,mxf,nut,ivf"
+"""Formats that hold their pictures themselves, by FFmpeg's names; playlists, which name other files, are not videos."""
+
 _NTSC = tuple(rate * 1000 / 1001 for rate in (24, 30, 48, 60, 120))
 
 
@@ -126,8 +129,8 @@ def _ffmpeg(*options: str) -> list[str]:
 
 
 def _input(path: Path) -> list[str]:
-    # the prefix keeps odd names from being read as options or protocols; a playlist must not reach the network
-    return ["-protocol_whitelist", "file", "-i", f"file:{path.absolute()}"]
+    # the prefix keeps odd names from being read as options or protocols; nothing may reach the network or other files
+    return ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-i", f"file:{path.absolute()}"]
 
 
 def _check_file(path: Path) -> None:
