@@ -24,7 +24,7 @@ from preprocessing.video import scan
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FetchRow(Row):
     """A fetched clip: where its media lie, and what they are."""
 

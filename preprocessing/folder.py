@@ -118,13 +118,13 @@ class FolderSource:
         else:
             log.info("%d usable videos without clips.csv: every fourth block of two seconds is held out", len(found))
         entries = []
-        usable = list(found)
+        turn = {path: number for number, path in enumerate(found)}
         for path in files:
             segments: tuple[Segment, ...] = ((0, -1, "train"),)
             if path in found:
                 info = found[path]
                 if by_person:
-                    segments = ((0, -1, "test" if usable.index(path) % PEOPLE == PEOPLE - 1 else "train"),)
+                    segments = ((0, -1, "test" if turn[path] % PEOPLE == PEOPLE - 1 else "train"),)
                 elif info is not None:
                     segments = in_time(info.frames, info.fps)
             entries.append(Entry(path.stem, path.name, path.stem, segments))
