@@ -19,7 +19,7 @@ from preprocessing.cameras import angles, from_pose, label, scale_world
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.reasons import Dropped
 from preprocessing.reference_face import RIGID, reference_world
-from preprocessing.rows import Row, drop, plain, read_rows, write_stage
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import CropSettings, FacesSettings
 from preprocessing.tars import dump_array, dump_json, tar_writer
 from preprocessing.tubefile import TubeFile, TubeWindow, tube_frames
@@ -152,6 +152,7 @@ def _run(arguments: argparse.Namespace) -> None:
     tubes = TubeFile.beside(arguments.crop)
     detect = FaceMesh(settings.confidence)
     backends = {"landmarks": detect.name, "camera": "pnp-facemesh-reference", "boxes": tubes.settings.backend}
+    start_stage(arguments.output)
     rows: list[Row] = []
     counts: Counter[str] = Counter()
     with tar_writer(arguments.output.with_suffix(".tar")) as writer:

@@ -28,6 +28,9 @@ NO_MEMORY = "Cannot allocate memory"
 PIPE = 1 << 20
 """Bytes that may wait between the child and its reader: a frame of 480 lines, so that the two run side by side."""
 
+CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,asf,ogg,gif,yuv4mpegpipe,dv,mxf,nut,ivf"
+"""Formats that hold their pictures themselves, by FFmpeg's names; playlists, which name other files, are not videos."""
+
 HEAD = 64
 """Bytes in which a PPM image's head ends."""
 
@@ -66,11 +69,9 @@ class Child:
             general += ["-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{float(self.seek):.6f}"]
             wanted += ["-enc_time_base", "demux", "-stats_enc_pre:v", f"pipe:{theirs}"]
             wanted += ["-stats_enc_pre_fmt:v", "{pts} {tb}"]
-        # the shell sets the limit before FFmpeg starts, and is gone then
-        limited = ["sh", "-c", 'ulimit -v "$0"; exec "$@"', str(self.limits.memory_mb << 10)]
         self.words = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [*limited, *ffmpeg(*general), *source(self.path), *wanted, *self.output],
+            _limited([*ffmpeg(*general), *source(self.path), *wanted, *self.output], self.limits),
             stdout=subprocess.PIPE,
             stderr=self.words,
             stdin=subprocess.DEVNULL,
@@ -138,15 +139,22 @@ class Child:
         return int(stamp) * Fraction(base)
 
     def told(self) -> str:
-        """Everything it said, once it ended by itself."""
-        self.process.wait()
+        """Everything it said, once it ended by itself; raises :class:`Dropped` (timeout) when it does not."""
+        self._end()
         self.words.seek(0)
         return self.words.read().decode("utf-8", "replace")
+
+    def _end(self) -> int:
+        """Its exit code; it has nothing more to write, so it ends soon."""
+        try:
+            return self.process.wait(self.limits.stall_seconds)
+        except subprocess.TimeoutExpired:
+            raise Dropped("timeout", f"the decoder did not end within {self.limits.stall_seconds:g} s") from None
 
     def complaint(self) -> str | None:
         """What went wrong, after the last frame; None when nothing did."""
         words = tidy_words(self.told(), self.path)
-        code = self.process.wait()
+        code = self._end()
         if code == 0 and not words:
             return None
         return words or f"the decoder ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
@@ -158,8 +166,13 @@ def ffmpeg(*options: str) -> list[str]:
 
 
 def source(path: Path) -> list[str]:
-    """A file as input: odd names are not read as options or protocols, a playlist does not reach the network."""
-    return ["-protocol_whitelist", "file", "-i", f"file:{path.absolute()}"]
+    """A file as input: its name is never an option or protocol, and it cannot lead to the network or to other files."""
+    return ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-i", f"file:{path.absolute()}"]
+
+
+def _limited(command: list[str], limits: DecodeSettings) -> list[str]:
+    """``command`` within the limit on memory: a shell sets it and is gone when the command starts."""
+    return ["sh", "-c", 'ulimit -v "$0"; exec "$@"', str(limits.memory_mb << 10), *command]
 
 
 def check_file(path: Path) -> None:
@@ -196,7 +209,11 @@ def told(command: list[str], limits: DecodeSettings) -> subprocess.CompletedProc
     """What a command that ends by itself says; raises :class:`Dropped` (timeout)."""
     try:
         return subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=limits.wall_seconds, check=False
+            _limited(command, limits),
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=limits.wall_seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise Dropped("timeout", f"the decoder took more than {limits.wall_seconds:g} s") from None

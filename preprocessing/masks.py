@@ -18,7 +18,7 @@ from PIL import Image
 from preprocessing.backends import Segmenter, SelfieSegmentation, batches, require_embedded
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, write_stage
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import MasksSettings
 from preprocessing.tars import TarFile, TarWriter, tar_writer
 from preprocessing.tubefile import ChosenFrames, TubeFile
@@ -148,6 +148,7 @@ def _run(arguments: argparse.Namespace) -> None:
     require_embedded("masks.backend", settings.backend)
     tubes = TubeFile.beside(arguments.crop)
     segment = SelfieSegmentation()
+    start_stage(arguments.output)
     rows: list[Row] = []
     masks = 0
     with (

@@ -137,6 +137,16 @@ def scan(path: str | Path, limits: ScanSettings | None = None, until: int | None
     return VideoInfo(int(size[1]), int(size[2]), rate, count)
 
 
+def check_written(path: Path, count: int) -> None:
+    """Raise RuntimeError unless a video that was just written has ``count`` frames: imageio does not ask FFmpeg."""
+    try:
+        found = scan(path).frames
+    except Dropped as dropped:
+        raise RuntimeError(f"{path} cannot be read again ({dropped})") from None
+    if found != count:
+        raise RuntimeError(f"{path} has {found} frames of {count}")
+
+
 def frame_times(path: str | Path, limits: DecodeSettings | None = None) -> Float[np.ndarray, "frames"]:
     """Seconds at which each frame of :func:`frames` is shown, counted from the start of the file (of its audio, too).
 
