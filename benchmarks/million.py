@@ -202,19 +202,14 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "size.json", [arguments.clips, arguments.shards])
         own = [(name, [__file__, "--keep", str(folder), "--step", name], rule, left) for name, _, rule, left in STEPS]
-        table = [
-            (name, ["-m", *command] if "." in command[0] and "/" not in command[0] else command, rule, left)
-            for name, command, rule, left in [*own[:4], *commands(folder), *own[4:]]
-        ]
+        table = [(name, ["-m", *command] if "." in command[0] and "/" not in command[0] else command, rule, left)
+                 for name, command, rule, left in [*own[:4], *commands(folder), *own[4:]]]
         for name, command, rule, left in table:
             if name == "read the whole sheet":
                 for number in range(arguments.shards):
                     make_shard(folder, number)
             seconds, peak = run(command)
-            print(
-                f"{name:36s} {seconds:7.1f} s {peak:7.0f} MB  {rule:20s} {sizes(folder / left) if left else ''}",
-                flush=True,
-            )
+            print(f"{name:36s} {seconds:7.1f} s {peak:7.0f} MB  {rule:20s} {sizes(folder / left) if left else ''}", flush=True)
 
 
 if __name__ == "__main__":

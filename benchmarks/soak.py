@@ -108,9 +108,7 @@ def media(folder: Path) -> dict[str, list[bytes]]:
             at = ["-ss", f"{chance.uniform(1, seconds):.2f}", "-i", str(cache_directory() / f"{clip}.mp4")]
             faces.append(cut(f"{clip}-{number}", at, FRAMES))
             short.append(cut(f"{clip}-{number}-short", at, 4))
-    patterns = [
-        cut(f"pattern-{n}", ["-f", "lavfi", "-i", f"testsrc=size=240x{LINES}:rate={24 + n}"], FRAMES) for n in range(4)
-    ]
+    patterns = [cut(f"pattern-{n}", ["-f", "lavfi", "-i", f"testsrc=size=240x{LINES}:rate={24 + n}"], FRAMES) for n in range(4)]
     return {
         "face": faces,
         "short": short,
@@ -237,9 +235,7 @@ def write_list(path: Path, listed: list[Clip], server: Server, url: str) -> None
         writer.writerow(("clip", "person", "url", "split", "sha256"))
         for clip in listed:
             person = clip.number // 8
-            pinned = (
-                hashlib.sha256(server.body(clip.number, KINDS[clip.kind])).hexdigest() if clip.number % 5 == 0 else ""
-            )
+            pinned = hashlib.sha256(server.body(clip.number, KINDS[clip.kind])).hexdigest() if clip.number % 5 == 0 else ""
             if clip.kind == "other-file":
                 pinned = "0" * 64
             split = "test" if person % 10 == 0 else "train"
@@ -333,9 +329,7 @@ def main() -> None:
     report(folder, listed, runs, differences(listed, account, folder), account)
 
 
-def report(
-    folder: Path, listed: list[Clip], runs: list[dict[str, Any]], wrong: list[str], account: dict[str, Any]
-) -> None:
+def report(folder: Path, listed: list[Clip], runs: list[dict[str, Any]], wrong: list[str], account: dict[str, Any]) -> None:
     """Write ``soak.json`` and ``soak.md`` and print the latter; differences end with exit code 1."""
     seconds = sum(run["seconds"] for run in runs)
     stages = {name: facts for name, facts in wall_times([folder / "logs/data/clips"]).items() if name in STAGES}
