@@ -34,7 +34,7 @@ BROKEN = ("empty-file", "corrupt", "hash-mismatch")
 """Reasons for which a download is not kept."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FetchRow(Row):
     """A fetched clip: where its media lie, and what they are.
 
