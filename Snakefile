@@ -64,6 +64,11 @@ rule sheets:
         PLAN.stage_everywhere("sheets"),
 
 
+rule downloads:
+    input:
+        PLAN.stage_everywhere("fetch"),
+
+
 rule crops:
     input:
         PLAN.stage_everywhere("crop"),

@@ -32,7 +32,7 @@ from preprocessing.video import scan
 from tests.web_server import Web
 
 SETTINGS = DownloadSettings(
-    throttle_seconds=0, pause_seconds=0, request_seconds=0, stall_seconds=0.5, tries=2, wall_seconds=60
+    throttle_seconds=0, pause_seconds=0, request_seconds=0, stall_seconds=10, tries=2, wall_seconds=60
 )
 ADDRESS = "https://www.youtube.com/watch?v=aaaaaaaaaaa"
 
@@ -52,13 +52,13 @@ def video(web: Web, tmp_path: Path, make_video) -> bytes:
 
 
 @pytest.fixture
-def bring(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], Path]:
+def bring(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Through the real options, but for the extractors that a local server can answer."""
     monkeypatch.setattr(youtube, "EXTRACTORS", ["generic", "html5"])
 
-    def call(url: str, folder: Path) -> Path:
+    def call(url: str, folder: Path, **settings: float) -> Path:
         folder.mkdir(exist_ok=True)
-        return youtube.bring(url, folder, SETTINGS)
+        return youtube.bring(url, folder, SETTINGS.model_copy(update=settings))
 
     return call
 
@@ -102,7 +102,7 @@ def test_what_a_server_answers(bring, web: Web, tmp_path: Path, status: int, rea
 def test_silence_is_a_timeout_and_nobody_there_is_not(bring, web: Web, tmp_path: Path, video: bytes):
     web.drips["v.mp4"] = 5
     with pytest.raises(Dropped, match="timed out") as raised:
-        bring(f"{web.url}/v.mp4", tmp_path / "d")
+        bring(f"{web.url}/v.mp4", tmp_path / "d", stall_seconds=0.5)
     assert raised.value.reason == "timeout"
     with pytest.raises(Dropped, match="refused") as raised:
         bring("http://127.0.0.1:1/v.mp4", tmp_path / "d")
