@@ -1,7 +1,9 @@
 """Why a clip is not in the shards: a closed list, split into what a rerun may mend and what it may not."""
 
 PERMANENT: dict[str, str] = {
-    "duplicate": "another file of the folder has the same stem",
+    "duplicate": "another file of the folder has the same stem, or another row of the list the same clip",
+    "bad-row": "the list's row, or the file's place, is not as the dataset's format says",
+    "no-camera": "the list of cameras has none for this image",
     "bad-name": "the file's name is not valid UTF-8",
     "not-a-video": "the file's suffix is not one of a video",
     "removed": "the source no longer offers this video",
