@@ -1,7 +1,7 @@
 """FFHQ, or other photos, in EG3D's layout: images and ``dataset.json`` with a camera of 25 numbers for each.
 
 The photos are the real images of the adversarial fine-tune (``model/adversarial/real_images.py``), never clips: their
-rows go from the sheet to ``preprocessing.real_images``.
+rows go from the sheet to ``preprocessing.photos``.
 """
 
 import json
@@ -36,7 +36,7 @@ class FFHQSource:
         found: list[Entry] = []
         seen: dict[str, int] = {}
         for number, line in enumerate(read_labels(self.folder), start=1):
-            name, problem = _judged(line)
+            name, problem = judged(line)
             reason = "bad-row" if problem else ""
             if not reason and name in seen:
                 reason, problem = "duplicate", f"label {seen[name]} is of the same image"
@@ -70,7 +70,7 @@ def read_labels(folder: Path) -> list[Any]:
     return labels
 
 
-def _judged(line: Any) -> tuple[str, str]:
+def judged(line: Any) -> tuple[str, str]:
     """Name of a line of ``dataset.json``, and what is wrong with it or nothing."""
     if not (isinstance(line, list) and len(line) == 2 and isinstance(line[0], str)):
         return str(line)[:80], "not [name, 25 numbers]"

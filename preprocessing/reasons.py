@@ -40,7 +40,7 @@ REASONS: dict[str, str] = PERMANENT | TRANSIENT
 """Every reason with its one-line explanation."""
 
 STAGES = ("sheets", "fetch", "crop", "faces", "masks", "shards")
-"""The stages in the order in which a clip passes them."""
+"""The stages in the order in which a clip passes them; photos go from the sheet to ``photos`` alone."""
 
 
 class Dropped(Exception):

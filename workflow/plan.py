@@ -86,10 +86,28 @@ class Plan:
         return [slug for slug in self.settings_.trained if slug not in in_two]
 
     def real_images(self, slug: str) -> list[str]:
-        """What the check of a method's real images depends on, as far as it is there: a folder's list, or a zip."""
+        """What the check of a method's real images depends on: a dataset of photos of this run, or, as far as it is
+        there, a folder's list or a zip."""
         adversarial = self.settings_.training_of(slug).adversarial
-        found = [] if adversarial is None else [adversarial.real / "dataset.json", adversarial.real]
-        return [str(path) for path in found if path.is_file()]
+        if adversarial is None:
+            return []
+        if adversarial.real.as_posix() in map(self.photo_folder, self.photos):
+            return [f"{adversarial.real.as_posix()}/dataset.json"]
+        return [str(path) for path in (adversarial.real / "dataset.json", adversarial.real) if path.is_file()]
+
+    @staticmethod
+    def photo_folder(dataset: str) -> str:
+        """Where a dataset's photos lie without their background: what training takes for real images."""
+        return f"data/{dataset}/photos"
+
+    def photo_rows(self, dataset: str) -> list[str]:
+        """The rows of every shard of a dataset of photos."""
+        names = product(self.shards(dataset), ("parquet", "json"))
+        return [f"{self.photo_folder(dataset)}/{shard}.{suffix}" for shard, suffix in names]
+
+    def all_photos(self) -> list[str]:
+        """What stands for all photos without their backgrounds."""
+        return [f"{self.photo_folder(dataset)}/dataset.json" for dataset in self.photos]
 
     def metric_weights(self, *, optional: bool) -> list[str]:
         """The registered files of the metrics' backends: of those the run insists on, or also (``optional``) of those
@@ -180,7 +198,7 @@ class Plan:
 
     def indices(self) -> list[str]:
         """What a reader of all datasets' lists of samples reads, without a frame."""
-        return [path for dataset in self.settings_.datasets for path in self.stage("shards", dataset, "json")]
+        return [path for dataset in self.videos for path in self.stage("shards", dataset, "json")]
 
     def shard_folders(self, datasets: Iterable[str], stage: str = "shards") -> list[str]:
         """The folders of these datasets' shards, or of an earlier stage."""
@@ -218,8 +236,13 @@ class Plan:
 
     @property
     def videos(self) -> list[str]:
-        """The datasets of videos; the others are photos for the adversarial fine-tune."""
-        return [name for name, dataset in self.settings_.datasets.items() if dataset.source.kind != "ffhq"]
+        """The datasets of videos."""
+        return [name for name in self.settings_.datasets if name not in self.photos]
+
+    @property
+    def photos(self) -> list[str]:
+        """The datasets of photos, for the adversarial fine-tune."""
+        return [name for name, dataset in self.settings_.datasets.items() if dataset.source.kind == "ffhq"]
 
     def accounts(self, run: str) -> list[str]:
         """The survival tables of a run's datasets."""
