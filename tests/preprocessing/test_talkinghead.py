@@ -1,16 +1,23 @@
 """TalkingHead-1KH's lists."""
 
+import subprocess
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from preprocessing.cli import InputError
 from preprocessing.entries import Entry
+from preprocessing.ffmpeg import ffmpeg
 from preprocessing.settings import TalkingHead1KHSettings
 from preprocessing.sheets import build
 from preprocessing.talkinghead import TalkingHeadSource
+from preprocessing.video import scan
 from tests.preprocessing.lists_of_clips import TUBES, write
+
+# As the dataset's script splits videos into minutes.
+SPLIT = ["-c", "copy", "-map", "0", "-segment_time", "00:01:00", "-f", "segment"]
 
 
 def entries(place: Path, **settings: object) -> list[Entry]:
@@ -77,3 +84,22 @@ def test_places_without_lists_are_one_sentence(tmp_path: Path) -> None:
     write(tmp_path / "train_video_tubes.txt")
     with pytest.raises(InputError, match="lists no clips"):
         entries(tmp_path, parts=["train"])
+
+
+def test_segments_begin_at_the_first_key_frame_from_each_minute_on(tmp_path: Path) -> None:
+    """What the dataset's splitting does, asked of ffmpeg itself: our offset is early by less than one distance of key
+    frames."""
+    fps, distance = 5, 7 * 5
+    video = str(tmp_path / "v.mp4")
+    made = ["-f", "lavfi", "-i", f"testsrc=size=32x32:rate={fps}:duration=200", "-c:v", "mpeg4", "-g", str(distance)]
+    run = partial(subprocess.run, check=True)
+    run([*ffmpeg("-v", "error"), *made, "-sc_threshold", "1000000000", video])
+    run([*ffmpeg("-v", "error"), "-i", video, *SPLIT, str(tmp_path / "v_%04d.mp4")])
+    lengths = [scan(path).frames for path in sorted(tmp_path.glob("v_*.mp4"))]
+    starts = [sum(lengths[:number]) for number in range(len(lengths))]
+    keys = range(0, 200 * fps, distance)
+    assert sum(lengths) == 200 * fps
+    assert starts == [next(key for key in keys if key >= 60 * fps * number) for number in range(4)]
+    write(tmp_path / "val_video_tubes.txt", *(f"aaaaaaaaaaa_{number:04d},32,32,0,9,0,0,9,9" for number in range(4)))
+    offsets = [row.parts(fps)[0][0] for row in build(entries(tmp_path, parts=["val"]), 1)]
+    assert all(0 <= start - offset < distance for start, offset in zip(starts, offsets, strict=True))
