@@ -18,6 +18,7 @@ from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY, LISTS
 from model.settings import VGG19
 from preprocessing.files import cache_root
+from preprocessing.retries import waiting
 from preprocessing.weights import registry
 from workflow import isolated
 from workflow.settings import REFERENCE, RunSettings, as_json
@@ -49,6 +50,7 @@ class Plan:
 
     def __init__(self, run: RunSettings) -> None:
         self.settings_ = run
+        self._waiting: dict[str, dict[str, Path]] = {}
 
     def settings(self, key: str, *, method: str | None = None, only: tuple[str, ...] | None = None) -> str:
         """A block as JSON by its dotted path, e.g. ``crop`` or ``evaluation.protocol``: every rule's settings.
@@ -156,6 +158,13 @@ class Plan:
         """Every shard's files of one stage of one dataset: all of them, or those of these suffixes."""
         names = product(self.shards(dataset), suffixes or STAGES[stage])
         return [f"data/{dataset}/{stage}/{shard}.{suffix}" for shard, suffix in names]
+
+    def again(self, dataset: str, shard: str) -> list[str]:
+        """The rows that a shard's last fetch left since some of its clips are to be tried again, or nothing."""
+        if dataset not in self._waiting:  # one look into the folder for all shards
+            self._waiting[dataset] = waiting(Path(f"data/{dataset}/fetch"))
+        found = self._waiting[dataset].get(shard)
+        return [] if found is None else [str(found)]
 
     def stage_everywhere(self, stage: str) -> list[str]:
         """The files of one data stage (or ``sheets``) of all datasets."""
