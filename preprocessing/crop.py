@@ -20,7 +20,7 @@ from preprocessing.cli import InputError, add_common, load_settings, progress, r
 from preprocessing.fetch import FetchRow
 from preprocessing.files import write_json
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, write_stage
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import CropSettings
 from preprocessing.sheets import SheetRow, read_sheet
 from preprocessing.tracking import ZERO, Track, follow
@@ -157,6 +157,7 @@ def _run(arguments: argparse.Namespace) -> None:
     require_embedded("crop.backend", settings.backend)
     sheets = {row.clip: row for row in read_sheet(arguments.sheet, arguments.shard) if row.kept}
     fetched = read_rows(arguments.fetch, FetchRow)
+    start_stage(arguments.output)
     rows: list[Row] = []
     tubes: list[dict[str, Any]] = []
     detect, mesh = MediapipeBoxes(settings.confidence), FaceMesh()

@@ -157,7 +157,7 @@ def look(path: Path, detect: BoxDetector, limits: ScanSettings) -> VideoInfo:
         raise Dropped("too-short", f"{info.frames} frames")
     places = sorted({round(i * (info.frames - 1) / (LOOKS - 1)) for i in range(LOOKS)})
     for _, frame in frames(path, spans=[(place, place + 1) for place in places]):
-        if len(detect(frame)):
+        if len(detect([frame])[0]):
             return info
     raise Dropped("no-face", f"none in {len(places)} frames")
 

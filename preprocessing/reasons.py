@@ -1,7 +1,7 @@
 """Why a clip is not in the shards: a closed list, split into what a rerun may mend and what it may not."""
 
 PERMANENT: dict[str, str] = {
-    "duplicate": "another file of the folder has the same stem",
+    "duplicate": "another file of the folder has the same stem, or the list names the clip twice",
     "bad-name": "the file's name is not valid UTF-8, or not a plain name",
     "bad-url": "the list's address is not one of a YouTube video or of a file on the web",
     "not-a-video": "the file's suffix is not one of a video, or the source answers with something else",

@@ -91,6 +91,11 @@ def statistics(rows: Sequence[Row], **more: Any) -> dict[str, Any]:
     }
 
 
+def start_stage(output: Path) -> None:
+    """Take away the stats of an earlier run: they say that the files beside them are whole and belong together."""
+    output.with_suffix(".json").unlink(missing_ok=True)
+
+
 def write_stage(output: Path, rows: Sequence[Row], kind: type[Row] = Row, **more: Any) -> None:
     """Write a stage's rows to ``output`` and then, last, its stats beside them as ``.json``."""
     write_rows(output, rows, kind)

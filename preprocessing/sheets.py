@@ -114,6 +114,19 @@ def write_sheet(path: Path, rows: list[SheetRow]) -> None:
     write_rows(path, by_shard, SheetRow)
 
 
+def without_doubles(entries: list[Entry]) -> list[Entry]:
+    """``entries``, of which the second and further ones of one name are dropped: rows are told apart by it."""
+    seen: set[str] = set()
+    result = []
+    for entry in entries:
+        if not entry.reason and entry.clip in seen:
+            entry = dataclasses.replace(entry, reason="duplicate", detail="the list names this clip before")
+        elif not entry.reason:
+            seen.add(entry.clip)
+        result.append(entry)
+    return result
+
+
 def read_sheet(path: Path, shard: int | None = None) -> list[SheetRow]:
     """Rows of a sheet, of one shard or all; sorted by shard, within one as the source lists them."""
     return read_rows(path, SheetRow, None if shard is None else ("shard", "==", shard))
@@ -132,7 +145,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.settings is None:
         raise InputError("--settings is missing: the dataset's source has no default.")
     settings = load_settings(arguments.settings, DatasetSettings, f"datasets.{arguments.dataset}")
-    rows = build(open_source(settings.source).entries(), settings.shards)
+    rows = build(without_doubles(open_source(settings.source).entries()), settings.shards)
     write_sheet(arguments.output, rows)
     log.info("%s: %d clips in, %d to fetch", arguments.dataset, len(rows), sum(row.kept for row in rows))
 
