@@ -5,6 +5,7 @@
 # Grammar of the paths ({run}: the configuration's name, or that with -seed1, -seed2, … appended):
 #   data/{dataset}/sheets/clips.{parquet,csv}            clip → person, split, shard
 #   data/{dataset}/{fetch,crop,faces,masks,shards}/{shard}.{tar,parquet,json}
+#   data/lists/{name}.json                               a registered list of clips is in the cache and right
 #   data/weights/{name}.json                             a registered file of weights is in the cache and right
 #   results/{run}/weights.checked                        all registered files that the run insists on are
 #   results/{run}/dataset/{dataset}.{json,html}          clips in, kept, dropped and why
@@ -24,6 +25,7 @@ min_version("9.27")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/lists.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/crop.smk"
 include: "workflow/rules/faces.smk"

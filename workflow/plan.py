@@ -17,6 +17,7 @@ from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY, LISTS
 from model.settings import VGG19
+from preprocessing import lists
 from preprocessing.files import cache_root
 from preprocessing.retries import waiting
 from preprocessing.weights import registry
@@ -174,8 +175,9 @@ class Plan:
 
     def stage_everywhere(self, stage: str) -> list[str]:
         """The files of one data stage (or ``sheets``) of all datasets."""
-        of = self.sheet if stage == "sheets" else lambda dataset: self.stage(stage, dataset)
-        return [path for dataset in self.settings_.datasets for path in of(dataset)]
+        if stage == "sheets":
+            return [path for dataset in self.settings_.datasets for path in self.sheet(dataset)]
+        return [path for dataset in self.videos for path in self.stage(stage, dataset)]
 
     def samples_of(self, datasets: Iterable[str]) -> list[str]:
         """What a reader of these datasets' frames reads. Rules name no more of a shard than they read: planning takes
@@ -199,19 +201,40 @@ class Plan:
         return [f"logs/results/{run}", *(f"logs/data/{dataset}" for dataset in self.settings_.datasets)]
 
     def source_files(self, dataset: str) -> list[str]:
-        """What a sheet depends on, as far as it is there: the user's folder (a new video changes it) and its list."""
-        folder = self.settings_.datasets[dataset].source.path
-        found = [] if folder is None else [folder, Path(folder) / "clips.csv"]
+        """What a sheet depends on, as far as it is there: the user's folder (a new video changes it) and its lists."""
+        source = self.settings_.datasets[dataset].source
+        given = [Path(path) for key in ("path", "lists") if (path := getattr(source, key, None)) is not None]
+        found = [*given, *(path / name for path in given for name in ("clips.csv", "dataset.json"))]
         return [str(path) for path in found if path.exists()]
+
+    def list_checks(self, dataset: str) -> list[str]:
+        """What stands for the registered lists that a dataset's sheet is written from."""
+        return [f"data/lists/{name}.json" for name in lists.needed(self.settings_.datasets[dataset].source)]
+
+    @property
+    def needed_lists(self) -> list[str]:
+        """The registered lists that the run's sheets are written from."""
+        return [name for dataset in self.settings_.datasets.values() for name in lists.needed(dataset.source)]
+
+    @staticmethod
+    def cached_list(name: str) -> list[str]:
+        """A registered list's place in the cache if it is there: its check depends on it then."""
+        path = lists.registered(name).path
+        return [str(path)] if path.is_file() else []
+
+    @property
+    def videos(self) -> list[str]:
+        """The datasets of videos; the others are photos for the adversarial fine-tune."""
+        return [name for name, dataset in self.settings_.datasets.items() if dataset.source.kind != "ffhq"]
 
     def accounts(self, run: str) -> list[str]:
         """The survival tables of a run's datasets."""
-        names = product(self.settings_.datasets, ("json", "html"))
+        names = product(self.videos, ("json", "html"))
         return [f"results/{run}/dataset/{dataset}.{suffix}" for dataset, suffix in names]
 
     def samples(self, run: str) -> list[str]:
         """The contact sheets of a run's datasets."""
-        return [f"results/{run}/dataset/{dataset}.png" for dataset in self.settings_.datasets]
+        return [f"results/{run}/dataset/{dataset}.png" for dataset in self.videos]
 
     def recipe(self, run: str) -> list[str]:
         """The measurements of the recipe's ablation: figures and pictures of every method."""

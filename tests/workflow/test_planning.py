@@ -115,5 +115,7 @@ def test_rules_hold_no_address_and_no_absolute_path():
         *(ROOT / "workflow").rglob("*.smk"),
         *(ROOT / "workflow").rglob("*.yaml"),
     ]:
+        if path.name == "datasets.yaml":  # the registry of lists: addresses belong there
+            continue
         text = path.read_text(encoding="utf-8")
         assert "://" not in text and '"/' not in text, path

@@ -2,6 +2,7 @@
 rule write_sheet:
     input:
         lambda wildcards: PLAN.source_files(wildcards.dataset),
+        lambda wildcards: PLAN.list_checks(wildcards.dataset),
     output:
         parquet="data/{dataset}/sheets/clips.parquet",
         csv="data/{dataset}/sheets/clips.csv",
