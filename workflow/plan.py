@@ -37,7 +37,7 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 # Detectors that live in an environment of their own, and their locks.
 PYFEAT, PYFEAT_LOCK = "py-feat", "workflow/envs/py-feat.lock"
-# A clip took 2.5 kB in the hungriest of the jobs that hold all of them (benchmarks/million.py); a shard has up to 1,024.
+# Of the jobs that hold all clips, the hungriest takes 2.5 kB a clip (benchmarks/million.py); a shard has up to 1,024.
 MB_PER_SHARD = 3
 ROOT = Path(__file__).resolve().parent.parent
 
