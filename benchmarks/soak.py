@@ -289,6 +289,11 @@ def read_account(folder: Path) -> dict[str, Any]:
     return value
 
 
+def stage_times(folder: Path) -> dict[str, dict[str, float | int]]:
+    """Jobs, seconds and memory by stage, of the last time that each shard was made."""
+    return {name: facts for name, facts in wall_times([folder / "logs/data/clips"]).items() if name in STAGES}
+
+
 def differences(listed: list[Clip], account: dict[str, Any], folder: Path) -> list[str]:
     """Where the account or the shards do not say what was planned; of a perfect run nothing."""
     planned = Counter((clip.name, KINDS[clip.kind].stage, KINDS[clip.kind].reason) for clip in listed)
@@ -338,6 +343,7 @@ def main() -> None:
                     "kept": account["kept"],
                     "to_try_again": waiting,
                     "requests": server.asked.total(),
+                    "stages": stage_times(folder),
                 }
             )
             write_json(history, runs)
@@ -351,7 +357,7 @@ def report(
 ) -> None:
     """Write ``soak.json`` and ``soak.md`` and print the latter; differences end with exit code 1."""
     seconds = sum(run["seconds"] for run in runs)
-    stages = {name: facts for name, facts in wall_times([folder / "logs/data/clips"]).items() if name in STAGES}
+    stages = runs[0]["stages"]  # those of the first run: the later ones make only some shards, and write over it
     value = {
         "clips": len(listed),
         "seconds": round(seconds, 1),
@@ -361,7 +367,6 @@ def report(
         "kept": account["kept"],
         "dropped": account["dropped"],
         "differences": wrong,
-        "stages": stages,
         "runs": runs,
     }
     write_json(folder / "soak.json", value)
