@@ -37,6 +37,8 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 # Detectors that live in an environment of their own, and their locks.
 PYFEAT, PYFEAT_LOCK = "py-feat", "workflow/envs/py-feat.lock"
+# Of the jobs that hold all clips, the hungriest takes 2.5 kB a clip (benchmarks/million.py); a shard has up to 1,024.
+MB_PER_SHARD = 3
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -168,6 +170,10 @@ class Plan:
     def shards(self, dataset: str) -> list[str]:
         """The names of a dataset's shards: 00000, 00001, …"""
         return [f"{index:05d}" for index in range(self.settings_.datasets[dataset].shards)]
+
+    def memory(self, base: int, dataset: str) -> int:
+        """Megabytes of a job that holds all clips of a dataset at once."""
+        return base + MB_PER_SHARD * self.settings_.datasets[dataset].shards
 
     def sheet(self, dataset: str) -> list[str]:
         """The sheet of one dataset."""

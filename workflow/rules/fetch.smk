@@ -14,7 +14,7 @@ rule write_sheet:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=lambda wildcards: PLAN.memory(500, wildcards.dataset),
     params:
         # How media are downloaded is of no concern to a list.
         settings=lambda wildcards: PLAN.settings(

@@ -16,7 +16,7 @@ rule choose_pairs:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards: PLAN.memory(1000, wildcards.dataset),
     params:
         settings=PLAN.settings("evaluation", only=("protocol",)),
     message:

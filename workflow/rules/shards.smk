@@ -48,7 +48,7 @@ rule account_for_clips:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards: PLAN.memory(500, wildcards.dataset),
     message:
         "Accounting for the clips of {wildcards.dataset}"
     shell:
