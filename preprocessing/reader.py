@@ -47,6 +47,10 @@ class ShardReader:
             indices = sorted(folder.glob("[!.]*.json"))
             if not indices:
                 raise InputError(f"{folder} holds no shards (no index *.json); run preprocessing.shards first.")
+            if alone := {tar.stem for tar in folder.glob("[!.]*.tar")} - {index.stem for index in indices}:
+                raise InputError(
+                    f"{folder / min(alone)}.tar has no index; the next run of its stage writes both again."
+                )
             for index in indices:
                 self._read_index(index, verify)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.faults.named import clips, named
 from tests.preprocessing.conftest import carphone, embedded, make_video
 from tests.preprocessing.test_stages import data, folder
 
-__all__ = ["carphone", "data", "embedded", "folder", "make_video"]
+__all__ = ["carphone", "clips", "data", "embedded", "folder", "make_video", "named"]
 
 # The same examples in every run, none kept in the checkout, and no limit on an example's time.
 settings.register_profile("faults", derandomize=True, database=None, deadline=None)
