@@ -137,6 +137,14 @@ class Plan:
         training = self.settings_.training_of(slug)
         return training.devices * (training.threads + training.workers)
 
+    def launcher(self, slug: str) -> str:
+        """What starts a method's training: one process, or torchrun and one process per device.
+
+        Left to itself, the training would take SLURM's one task for the number of its processes.
+        """
+        devices = self.settings_.training_of(slug).devices
+        return f"-m torch.distributed.run --standalone --nproc-per-node {devices} -m" if devices > 1 else "-m"
+
     def names(self) -> str:
         """The methods of Tables 1 to 4 and of Table 5, each slug → name, as JSON."""
         run = self.settings_
