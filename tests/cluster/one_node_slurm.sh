@@ -67,10 +67,10 @@ start() {
     pgrep -x slurmctld >/dev/null || slurmctld -c
     pgrep -x slurmd >/dev/null || slurmd
     for _ in $(seq 60); do
-        [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ] && return
+        [[ "$(sinfo --noheader --format=%T 2>/dev/null)" =~ ^(idle|mixed|allocated)$ ]] && return
         sleep 0.5
     done
-    tail -n 5 "$STATE"/*.log >&2
+    tail --lines=5 "$STATE"/*.log >&2
     fail "SLURM did not start within 30 seconds."
 }
 

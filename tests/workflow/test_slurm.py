@@ -1,6 +1,7 @@
 """The SLURM profile on a real SLURM of one node: jobs that are killed in the middle come back and finish whole."""
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -8,14 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
-from tests.workflow.conftest import ROOT, Project
+from tests.workflow.conftest import SMALL, Project
 from tests.workflow.test_killed import digests, wait_for
 
 pytestmark = [pytest.mark.chain, pytest.mark.timeout(900)]
-WEIGHTS = "results/mini/checkpoints/planedict/final.safetensors"
+ACCOUNT, WEIGHTS = SMALL
 
 
 def slurm(*command: str) -> str:
@@ -27,30 +27,9 @@ def slurm(*command: str) -> str:
 def node() -> None:
     """A SLURM that takes jobs here."""
     try:
-        assert "idle" in slurm("sinfo", "--noheader", "--format=%T"), "its node is not idle"
+        assert re.search("idle|mix|alloc", slurm("sinfo", "--noheader", "--format=%T")), "its node is down"
     except (OSError, subprocess.SubprocessError, AssertionError) as problem:
         pytest.skip(f"no SLURM here (tests/cluster/one_node_slurm.sh starts one): {problem}")
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """mini.yaml with one shard of two short clips, and one training on two devices."""
-    settings = yaml.safe_load((ROOT / "workflow/config/mini.yaml").read_text(encoding="utf-8"))
-    source = {"kind": "embedded", "frames": {"franck": 40, "cap13_edit2": 40}}
-    settings["datasets"]["mini"] = {"source": source, "shards": 1}
-    settings["training"] |= {"devices": 2, "iterations": 60, "checkpoint_every": 4}
-    settings["ablation"] = {}
-    path = tmp_path_factory.mktemp("config") / "slurm.yaml"
-    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(config: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The same run without SLURM."""
-    project = Project(tmp_path_factory.mktemp("undisturbed") / "project", config)
-    project.run(WEIGHTS, "results/mini/dataset/mini.json")
-    return project
 
 
 def job_of(project: Project, module: str) -> tuple[str, psutil.Process] | None:
@@ -70,10 +49,10 @@ def restarts(job: str) -> int:
     return int(fields["Restarts"])
 
 
-def test_killed_jobs_come_back_and_finish_whole(node, config, undisturbed, tmp_path):
-    project = Project(tmp_path / "project", config)
+def test_killed_jobs_come_back_and_finish_whole(node, small_config, small, tmp_path):
+    project = Project(tmp_path / "project", small_config)
     options = ("--profile", "workflow/profiles/slurm")
-    run = project.start(WEIGHTS, "results/mini/dataset/mini.json", options=options)
+    run = project.start(*SMALL, options=options)
 
     # A process that dies fails its job: Snakemake submits it again.
     failed, process = wait_for(run, lambda: job_of(project, "preprocessing.faces"))
@@ -92,12 +71,11 @@ def test_killed_jobs_come_back_and_finish_whole(node, config, undisturbed, tmp_p
     assert restarts(requeued) == 1
     assert "resuming at step" in (project.folder / "logs/results/mini/train/planedict.log").read_text(encoding="utf-8")
 
-    assert digests(project.folder) == digests(undisturbed.folder)
+    assert digests(project.folder) == digests(small.folder)
     account, expected = (
-        json.loads((folder / "results/mini/dataset/mini.json").read_text(encoding="utf-8"))
-        for folder in (project.folder, undisturbed.folder)
+        json.loads((folder / ACCOUNT).read_text(encoding="utf-8")) for folder in (project.folder, small.folder)
     )
-    assert account == expected and account["clips_in"] == account["kept"] + sum(account["dropped"].values()) == 2
-    ours, whole = load_file(project.folder / WEIGHTS), load_file(undisturbed.folder / WEIGHTS)
+    assert account == expected and account["clips_in"] == account["kept"] + sum(account["dropped"].values()) == 4
+    ours, whole = load_file(project.folder / WEIGHTS), load_file(small.folder / WEIGHTS)
     assert ours.keys() == whole.keys() and all(torch.equal(ours[name], whole[name]) for name in whole)
-    assert "Nothing to be done" in project.run(WEIGHTS, "results/mini/dataset/mini.json")
+    assert "Nothing to be done" in project.run(*SMALL)

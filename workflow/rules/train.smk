@@ -32,7 +32,7 @@ rule train_method:
         nodes=lambda wildcards: RUN.training_of(wildcards.method).nodes,
     params:
         launcher=lambda wildcards: PLAN.launcher(wildcards.method),
-        shards=PLAN.shard_folders(RUN.train_on),
+        shards=lambda wildcards, input: plan.folders(input.shards),
         model=lambda wildcards: PLAN.settings("model", method=wildcards.method),
         training=lambda wildcards: PLAN.settings("training", method=wildcards.method),
         seed=lambda wildcards: RUN.seed_of(wildcards.run),
@@ -77,7 +77,7 @@ use rule train_method as pretrain_method with:
 
 rule check_real_images:
     input:
-        lambda wildcards: PLAN.real_images(wildcards.method),
+        lambda wildcards: local(PLAN.real_images(wildcards.method)),
     output:
         "results/{run}/checkpoints/{method}/real_images.json",
     log:
