@@ -1,4 +1,4 @@
-"""Detectors behind one small interface; the embedded ones carry their weights in mediapipe's wheel.
+"""Detectors behind one small interface, batch first; the embedded ones carry their weights in mediapipe's wheel.
 
 The paper's backends have their names here too; until their weights can be loaded, asking for one ends in one
 sentence that says what is missing.
@@ -7,8 +7,8 @@ sentence that says what is missing.
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -16,24 +16,55 @@ from preprocessing.cli import InputError
 
 
 class BoxDetector(Protocol):
-    """Finds faces in a frame."""
+    """Finds faces in frames."""
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """Boxes [N, 4] float64 (l, t, r, b in pixels) of the faces in ``frame`` [H, W, 3] uint8 RGB."""
+    name: str
+
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Boxes [N, 4] float64 (l, t, r, b in pixels) of the faces in each of ``frames`` [H, W, 3] uint8 RGB."""
 
 
 class LandmarkDetector(Protocol):
-    """Finds the landmarks of one face."""
+    """Finds the landmarks of the one face that each picture is of."""
 
-    def __call__(self, image: np.ndarray) -> np.ndarray | None:
-        """Landmarks [478, 3] float32 in pixels of ``image`` [H, W, 3] (z in the same unit), None without a face."""
+    name: str
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        """Landmarks [478 or 68, 3] float32 in pixels of each of ``images`` [H, W, 3] uint8 RGB (z in the same unit).
+
+        None where there is no face.
+        """
 
 
 class Segmenter(Protocol):
     """Finds the person."""
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """Foreground probability [H, W] float32 of ``frame`` [H, W, 3] uint8 RGB."""
+    name: str
+
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Foreground probability [H, W] float32 of each of ``frames`` [H, W, 3] uint8 RGB."""
+
+
+BATCH, BATCH_BYTES = 32, 256 << 20
+"""Most frames, and most bytes of pixels, that a stage holds at once for a detector."""
+
+
+T = TypeVar("T")
+
+
+def batches(items: Iterable[T], pixels: Callable[[T], np.ndarray]) -> Iterator[list[T]]:
+    """``items`` in lists that stay within :data:`BATCH` and :data:`BATCH_BYTES`; ``pixels`` gives an item's frame."""
+    batch: list[T] = []
+    held = 0
+    for item in items:
+        size = pixels(item).nbytes
+        if batch and (len(batch) == BATCH or held + size > BATCH_BYTES):
+            yield batch
+            batch, held = [], 0
+        batch.append(item)
+        held += size
+    if batch:
+        yield batch
 
 
 @contextlib.contextmanager
@@ -81,8 +112,11 @@ class MediapipeBoxes:
 
         self._model = _Solution(lambda: FaceDetection(model_selection=1, min_detection_confidence=confidence))
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See :class:`BoxDetector`."""
+        return [self._one(frame) for frame in frames]
+
+    def _one(self, frame: np.ndarray) -> np.ndarray:
         height, width = frame.shape[:2]
         found = self._model(frame, "detections") or []
         boxes = [detection.location_data.relative_bounding_box for detection in found]
@@ -104,8 +138,11 @@ class FaceMesh:
             )
         )
 
-    def __call__(self, image: np.ndarray) -> np.ndarray | None:
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray | None]:
         """See :class:`LandmarkDetector`."""
+        return [self._one(image) for image in images]
+
+    def _one(self, image: np.ndarray) -> np.ndarray | None:
         height, width = image.shape[:2]
         found = self._model(image, "multi_face_landmarks")
         if not found:
@@ -124,9 +161,9 @@ class SelfieSegmentation:
 
         self._model = _Solution(lambda: Solution(model_selection=0))
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See :class:`Segmenter`."""
-        return np.asarray(self._model(frame, "segmentation_mask"))
+        return [np.asarray(self._model(frame, "segmentation_mask")) for frame in frames]
 
 
 _MISSING = {

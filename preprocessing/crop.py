@@ -20,7 +20,7 @@ from preprocessing.cli import InputError, add_common, load_settings, progress, r
 from preprocessing.fetch import FetchRow
 from preprocessing.files import write_json
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, write_stage
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import CropSettings
 from preprocessing.sheets import SheetRow, read_sheet
 from preprocessing.tracking import ZERO, Track, follow
@@ -145,6 +145,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     parser = argparse.ArgumentParser(prog="python -m preprocessing.crop", description=__doc__)
     parser.add_argument("--sheet", type=Path, required=True, metavar="PARQUET", help="sheet of the dataset")
+    parser.add_argument("--shard", type=int, metavar="N", help="read only this shard's part of the sheet")
     parser.add_argument("--fetch", type=Path, required=True, metavar="PARQUET", help="rows of the shard's fetch stage")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="rows; .tubes.json beside")
     add_common(parser)
@@ -154,8 +155,9 @@ def main(argv: list[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, CropSettings, "crop")
     require_embedded("crop.backend", settings.backend)
-    sheets = {row.clip: row for row in read_sheet(arguments.sheet) if row.kept}
+    sheets = {row.clip: row for row in read_sheet(arguments.sheet, arguments.shard) if row.kept}
     fetched = read_rows(arguments.fetch, FetchRow)
+    start_stage(arguments.output)
     rows: list[Row] = []
     tubes: list[dict[str, Any]] = []
     detect, mesh = MediapipeBoxes(settings.confidence), FaceMesh()

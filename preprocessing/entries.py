@@ -15,7 +15,7 @@ MARGIN_SECONDS = 0.4
 """Frames nearer than this to a border between parts are in neither."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One clip as a source lists it: its name, file, person, segments and, when already known, why it is dropped.
 

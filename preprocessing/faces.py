@@ -14,12 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing.backends import FaceMesh, LandmarkDetector, require_embedded
+from preprocessing.backends import FaceMesh, LandmarkDetector, batches, require_embedded
 from preprocessing.cameras import angles, from_pose, label, scale_world
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.reasons import Dropped
 from preprocessing.reference_face import RIGID, reference_world
-from preprocessing.rows import Row, drop, plain, read_rows, write_stage
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import CropSettings, FacesSettings
 from preprocessing.tars import dump_array, dump_json, tar_writer
 from preprocessing.tubefile import TubeFile, TubeWindow, tube_frames
@@ -89,10 +89,12 @@ def find_faces(
 ) -> list[FaceTrack]:
     """Faces of all tubes of one clip that have enough of them; raises :class:`Dropped` when none has."""
     tracks = {tube.key: FaceTrack(tube) for tube in tubes}
-    for tube, index, frame in tube_frames(tubes, crop.decode):
-        landmarks = detect(tube.cut(frame, index, crop.size))
-        if landmarks is not None:
-            tracks[tube.key].add(index, landmarks, crop.size, settings.max_error)
+    windows = ((tube, i, tube.cut(frame, i, crop.size)) for tube, i, frame in tube_frames(tubes, crop.decode))
+    for batch in batches(windows, lambda item: item[2]):
+        found = detect([window for _, _, window in batch])
+        for (tube, index, _), landmarks in zip(batch, found, strict=True):
+            if landmarks is not None:
+                tracks[tube.key].add(index, landmarks, crop.size, settings.max_error)
     kept = [track for track in tracks.values() if len(track.frames) >= crop.min_frames]
     if not kept:
         most, seen = (max(counts) for counts in zip(*((len(t.frames), t.seen) for t in tracks.values()), strict=True))
@@ -150,6 +152,7 @@ def _run(arguments: argparse.Namespace) -> None:
     tubes = TubeFile.beside(arguments.crop)
     detect = FaceMesh(settings.confidence)
     backends = {"landmarks": detect.name, "camera": "pnp-facemesh-reference", "boxes": tubes.settings.backend}
+    start_stage(arguments.output)
     rows: list[Row] = []
     counts: Counter[str] = Counter()
     with tar_writer(arguments.output.with_suffix(".tar")) as writer:

@@ -118,13 +118,13 @@ class FolderSource:
         else:
             log.info("%d usable videos without clips.csv: every fourth block of two seconds is held out", len(found))
         entries = []
-        usable = list(found)
+        turn = {path: number for number, path in enumerate(found)}
         for path in files:
             segments: tuple[Segment, ...] = ((0, -1, "train"),)
             if path in found:
                 info = found[path]
                 if by_person:
-                    segments = ((0, -1, "test" if usable.index(path) % PEOPLE == PEOPLE - 1 else "train"),)
+                    segments = ((0, -1, "test" if turn[path] % PEOPLE == PEOPLE - 1 else "train"),)
                 elif info is not None:
                     segments = in_time(info.frames, info.fps)
             entries.append(Entry(path.stem, path.name, path.stem, segments))
@@ -157,7 +157,7 @@ def look(path: Path, detect: BoxDetector, limits: ScanSettings) -> VideoInfo:
         raise Dropped("too-short", f"{info.frames} frames")
     places = sorted({round(i * (info.frames - 1) / (LOOKS - 1)) for i in range(LOOKS)})
     for _, frame in frames(path, spans=[(place, place + 1) for place in places]):
-        if len(detect(frame)):
+        if len(detect([frame])[0]):
             return info
     raise Dropped("no-face", f"none in {len(places)} frames")
 

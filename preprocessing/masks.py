@@ -8,16 +8,17 @@ hats) is 6, foreground of unknown part; foreground below the chin is torso.
 import argparse
 import io
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from preprocessing.backends import Segmenter, SelfieSegmentation, require_embedded
+from preprocessing.backends import Segmenter, SelfieSegmentation, batches, require_embedded
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, write_stage
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import MasksSettings
 from preprocessing.tars import TarFile, TarWriter, tar_writer
 from preprocessing.tubefile import ChosenFrames, TubeFile
@@ -58,15 +59,28 @@ HOLE = 0.001
 """Share of the frame below which a hole in the foreground is filled."""
 
 
-def foreground(frame: np.ndarray, segment: Segmenter) -> np.ndarray:
-    """Foreground probability [H, W] float32 of a whole frame [H, W, 3]."""
+def foreground(frames: Sequence[np.ndarray], segment: Segmenter) -> list[np.ndarray]:
+    """Foreground probability [H, W] float32 of each whole frame [H, W, 3]."""
+    found = segment([_reduced(frame) for frame in frames])
+    return [_enlarged(person, frame.shape) for person, frame in zip(found, frames, strict=True)]
+
+
+def _reduced(frame: np.ndarray) -> np.ndarray:
+    """``frame`` [H, W, 3] with at most :data:`SEGMENTED` pixels on its longer side."""
     height, width = frame.shape[:2]
     factor = SEGMENTED / max(height, width)
     if factor >= 1:
-        return np.asarray(segment(frame), np.float32)
+        return frame
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    small = segment(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
-    return cv2.resize(np.asarray(small, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+
+
+def _enlarged(person: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """``person`` in float32 and in the height and width of ``shape``."""
+    person = np.asarray(person, np.float32)
+    if person.shape == shape[:2]:
+        return person
+    return cv2.resize(person, shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def tidy(mask: np.ndarray, face: np.ndarray) -> np.ndarray:
@@ -134,6 +148,7 @@ def _run(arguments: argparse.Namespace) -> None:
     require_embedded("masks.backend", settings.backend)
     tubes = TubeFile.beside(arguments.crop)
     segment = SelfieSegmentation()
+    start_stage(arguments.output)
     rows: list[Row] = []
     masks = 0
     with (
@@ -159,10 +174,12 @@ def add_masks(
     """Add the masks of all tubes of one clip that faces kept; returns how many."""
     chosen = ChosenFrames(clip, tubes, faces)
     landmarks = {tube.key: faces.array(f"{tube.key}.landmarks.npy") for tube in chosen.tubes}
-    for tube, index, position, frame in chosen:
-        probability = tube.cut(foreground(frame, segment), index, tubes.settings.size)
-        mask = region_mask(probability > settings.threshold, landmarks[tube.key][position])
-        writer.add(f"{tube.key}.{position:05d}.mask.png", encode_mask(mask))
+    for batch in batches(chosen, lambda item: item[3]):
+        people = foreground([frame for *_, frame in batch], segment)
+        for (tube, index, position, _), person in zip(batch, people, strict=True):
+            probability = tube.cut(person, index, tubes.settings.size)
+            mask = region_mask(probability > settings.threshold, landmarks[tube.key][position])
+            writer.add(f"{tube.key}.{position:05d}.mask.png", encode_mask(mask))
     return chosen.count
 
 

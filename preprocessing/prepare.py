@@ -17,7 +17,7 @@ from preprocessing.photo import read_photo
 from preprocessing.reasons import REASONS, Dropped
 from preprocessing.rows import Row, read_rows
 from preprocessing.settings import CropSettings, FacesSettings, MasksSettings
-from preprocessing.tracking import ZERO, fit_face, pick
+from preprocessing.tracking import ZERO, fit_faces, pick
 from preprocessing.window import cut
 
 
@@ -44,23 +44,24 @@ def prepare_photo(path: Path) -> Photo:
     picture = read_photo(path)
     size, settings = CropSettings().size, FacesSettings()
     mesh = FaceMesh(settings.confidence)
-    box = pick(MediapipeBoxes(CropSettings().confidence)(picture), ZERO)
-    fit = None if box == ZERO else fit_face(picture, box, mesh)
+    box = pick(MediapipeBoxes(CropSettings().confidence)([picture])[0], ZERO)
+    fit = None if box == ZERO else fit_faces([picture], [box], mesh)[0]
     if fit is None:
         raise InputError(f"No face was found in the photo {path}.")
     scale, x, y = fit
     side = crop.WINDOW_DECIMETRES * scale
     frame = cut(picture, (x, y), side, size)
-    landmarks = mesh(frame)
+    (landmarks,) = mesh([frame])
     if landmarks is None:
         raise InputError(f"No face was found in the photo {path}.")
     try:
         camera, _ = faces.solve_camera(landmarks, intrinsics(), size)
     except Dropped:
         raise InputError(f"The head's pose in the photo {path} cannot be solved.") from None
-    person = cut(masks.foreground(picture, SelfieSegmentation()), (x, y), side, size) > MasksSettings().threshold
+    (person,) = masks.foreground([picture], SelfieSegmentation())
     camera = scale_world(camera, faces.world_scale(camera[None], settings.radius))
-    return Photo(frame, masks.region_mask(person, landmarks), camera, landmarks)
+    mask = masks.region_mask(cut(person, (x, y), side, size) > MasksSettings().threshold, landmarks)
+    return Photo(frame, mask, camera, landmarks)
 
 
 def prepare_video(path: Path, directory: Path) -> Path:

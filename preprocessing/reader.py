@@ -12,6 +12,7 @@ from PIL import Image
 
 from preprocessing.cli import InputError
 from preprocessing.files import sha256
+from preprocessing.shardindex import intact
 from preprocessing.tars import TarFile
 
 
@@ -54,15 +55,20 @@ class ShardReader:
         try:
             index = json.loads(path.read_text(encoding="utf-8"))
             tar, digest, entries = path.parent / index["tar"], index["sha256"], index["samples"]
+            samples = [Sample(**entry, shard=path.stem, dataset=path.parent.parent.name) for entry in entries]
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(f"{path} is not the index of a shard.") from None
+        if not intact(index):
+            raise InputError(f"{path} was changed after it was written; delete it, and the next run writes it again.")
         if verify:
             if not tar.is_file():
                 raise InputError(f"{tar} is missing, though {path.name} describes it.")
             if sha256(tar) != digest:
-                raise InputError(f"{tar} is not the file that {path.name} describes: its sha256 differs.")
-        for entry in entries:
-            sample = Sample(**entry, shard=path.stem, dataset=path.parent.parent.name)
+                raise InputError(
+                    f"{tar} is not the file that {path.name} describes: its sha256 differs;"
+                    f" delete it, and the next run writes it again."
+                )
+        for sample in samples:
             if sample.key in self._where:
                 first = self._where[sample.key]
                 what = "delete what an older run left"

@@ -1,11 +1,13 @@
 """Why a clip is not in the shards: a closed list, split into what a rerun may mend and what it may not."""
 
 PERMANENT: dict[str, str] = {
-    "duplicate": "another file of the folder has the same stem",
-    "bad-name": "the file's name is not valid UTF-8",
-    "not-a-video": "the file's suffix is not one of a video",
+    "duplicate": "another file of the folder has the same stem, or the list names the clip twice",
+    "bad-name": "the file's name is not valid UTF-8, or not a plain name",
+    "bad-url": "the list's address is not one of a YouTube video or of a file on the web",
+    "not-a-video": "the file's suffix is not one of a video, or the source answers with something else",
     "removed": "the source no longer offers this video",
-    "private": "the source asks for a login",
+    "private": "the source asks for a login, an age or a payment",
+    "region": "the source does not offer this video in this country",
     "missing": "the file is not where the sheet says",
     "hash-mismatch": "the file is not the one that was pinned by sha256",
     "empty-file": "the file holds no bytes",
@@ -27,6 +29,7 @@ TRANSIENT: dict[str, str] = {
     "timeout": "the download or the decoder did not answer in time",
     "rate-limit": "the source asked to slow down",
     "blocked": "the source refused this machine",
+    "live": "the video is still live, or not yet shown",
     "server-error": "the source or the network failed",
 }
 """Transient reasons: a rerun tries these clips again."""

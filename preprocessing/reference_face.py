@@ -134,11 +134,13 @@ def collect(paths: list[Path], every: int) -> np.ndarray:
     boxes, mesh, shapes = MediapipeBoxes(), FaceMesh(), []
     for path in progress(paths, "videos"):
         for index, frame in frames(path):
-            found = boxes(frame) if index % every == 0 else np.empty((0, 4))
+            if index % every:
+                continue
+            (found,) = boxes([frame])
             if not len(found):
                 continue
             centre, side = context(found[0])
-            landmarks = mesh(cut(frame, centre, side, 256))
+            (landmarks,) = mesh([cut(frame, centre, side, 256)])
             if landmarks is not None:
                 shapes.append(landmarks)
     if len(shapes) < 10:

@@ -25,6 +25,34 @@ class ScanSettings(DecodeSettings):
     )
 
 
+class DownloadSettings(Block):
+    """How media are downloaded that a list names by their addresses."""
+
+    attempts: int = Field(default=5, ge=1, description="runs that try a clip whose failure may pass")
+    wall_seconds: float = Field(default=1800, gt=0, description="longest time for one download in one run, in seconds")
+    stall_seconds: float = Field(default=30, gt=0, description="longest silence of a server, in seconds")
+    tries: int = Field(default=5, ge=1, description="requests or broken transfers after which a run gives a file up")
+    pause_seconds: float = Field(
+        default=1,
+        ge=0,
+        description="pause before the second try, doubled each time; a server's Retry-After comes first",
+    )
+    throttle_seconds: float = Field(
+        default=5, ge=0, description="least time between the starts of two downloads from one site, on one machine"
+    )
+    request_seconds: float = Field(
+        default=1, ge=0, description="pause between the requests that one YouTube video takes, in seconds"
+    )
+    kib_per_second: float | None = Field(default=None, gt=0, description="fastest transfer of one job; null: no limit")
+    refusals: int = Field(default=3, ge=1, description="answers 403 in a row after which a site is left alone")
+    cooling_seconds: float = Field(
+        default=3600, ge=0, description="how long this machine leaves a site alone that has blocked it, in seconds"
+    )
+    lines: int = Field(
+        default=1080, ge=144, description="wanted height of a YouTube video: the next one not above it, else the lowest"
+    )
+
+
 class SourceSettings(Block):
     """Where a dataset's videos come from."""
 
@@ -54,6 +82,9 @@ class DatasetSettings(Block):
 
     source: SourceSettings = Field(description="where the videos come from")
     shards: int = Field(default=1, ge=1, le=100_000, description="number of shards; 256 to 1,024 clips each work well")
+    download: DownloadSettings = Field(
+        default_factory=DownloadSettings, description="how media with an address are downloaded"
+    )
 
 
 class CropSettings(Block):

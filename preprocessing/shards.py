@@ -12,10 +12,11 @@ from typing import Any
 from PIL import Image
 
 from preprocessing.cli import add_common, load_settings, progress, run_command
-from preprocessing.files import sha256, write_json
+from preprocessing.files import write_json
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, statistics, write_rows
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, statistics, write_rows
 from preprocessing.settings import ShardsSettings
+from preprocessing.shardindex import sealed
 from preprocessing.tars import TarFile, TarWriter, dump_json, tar_writer
 from preprocessing.tubefile import ChosenFrames, TubeFile
 
@@ -23,9 +24,6 @@ log = logging.getLogger(__name__)
 
 SOFTWARE = "planedict 0.1.0"
 """What wrote the shard, recorded in every sample's meta."""
-
-FORMAT = 1
-"""Version of the index."""
 
 
 def encode_frame(frame: Any, quality: int) -> bytes:
@@ -52,8 +50,7 @@ def _run(arguments: argparse.Namespace) -> None:
     rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     target: Path = arguments.output.with_suffix(".tar")
-    # an index must never stand beside a tar it does not describe
-    arguments.output.with_suffix(".json").unlink(missing_ok=True)
+    start_stage(arguments.output)
     with (
         TarFile(arguments.faces.with_suffix(".tar")) as faces,
         TarFile(arguments.masks.with_suffix(".tar")) as masks,
@@ -72,15 +69,15 @@ def _run(arguments: argparse.Namespace) -> None:
     samples.sort(key=lambda sample: sample["key"])
     write_rows(arguments.output, rows)
     index = {
-        "format": FORMAT,
         "tar": target.name,
-        "sha256": sha256(target),
-        "bytes": target.stat().st_size,
+        # of what this run wrote: where another run put its own in place since, the index does not fit, and says so
+        "sha256": writer.sha256,
+        "bytes": writer.bytes,
         "count": len(samples),
         "samples": samples,
         "statistics": statistics(rows, frames=sum(sample["frames"] for sample in samples)),
     }
-    write_json(arguments.output.with_suffix(".json"), index)
+    write_json(arguments.output.with_suffix(".json"), sealed(index))
 
 
 def add_clip(

@@ -1,6 +1,7 @@
 """Tar files with the same bytes for the same members, written whole or not at all, read by offset."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -33,6 +34,8 @@ class TarWriter:
     def __init__(self, spool: BinaryIO) -> None:
         self._spool = spool
         self._members: dict[str, Member] = {}
+        self.sha256, self.bytes = "", 0
+        """Of the archive, once it is written."""
 
     def add(self, name: str, data: bytes) -> None:
         """Add one member; a name that is there already raises ValueError."""
@@ -53,19 +56,34 @@ class TarWriter:
 
     def write(self, stream: BinaryIO) -> None:
         """Write the archive."""
-        with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        hashed = _Hashed(stream)
+        with tarfile.open(fileobj=hashed, mode="w", format=tarfile.USTAR_FORMAT) as tar:  # type: ignore[call-overload]
             for name, (offset, size) in sorted(self._members.items()):
                 info = tarfile.TarInfo(name)
                 info.size, info.mtime, info.mode = size, 0, 0o644
                 self._spool.seek(offset)
                 tar.addfile(info, self._spool)
+        self.sha256, self.bytes = hashed.digest.hexdigest(), hashed.tell()
+
+
+class _Hashed:
+    """A stream that hashes what is written to it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.tell = stream.tell
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._stream.write(data)
 
 
 @contextlib.contextmanager
 def tar_writer(path: Path) -> Iterator[TarWriter]:
     """A :class:`TarWriter` whose archive becomes ``path`` on success, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent) as spool, atomic(path) as temporary:
+    # The spool within: where it finds no room when it is closed, the error is still told as the archive's.
+    with atomic(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as spool:
         writer = TarWriter(spool)
         yield writer
         with open(temporary, "wb") as stream:
@@ -81,10 +99,25 @@ class TarFile:
             self._stream = open(path, "rb")  # noqa: SIM115  (kept open for random access)
             with tarfile.open(fileobj=self._stream, mode="r:") as tar:
                 self.members = {info.name: Member(info.offset_data, info.size) for info in tar if info.isfile()}
+            self._check_end()
         except FileNotFoundError:
             raise InputError(f"{path} does not exist; run the stage that writes it first.") from None
-        except (OSError, tarfile.TarError) as error:
+        except (OSError, ValueError, tarfile.TarError) as error:
             raise InputError(f"{path} is not a whole tar file: {error}.") from None
+
+    def _check_end(self) -> None:
+        """Only the end mark may follow the last member: tarfile stops without a word at a cut or a broken header."""
+        end = max(
+            (
+                member.offset + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                for member in self.members.values()
+            ),
+            default=0,
+        )
+        self._stream.seek(end)
+        rest = self._stream.read(2 * tarfile.RECORDSIZE)
+        if len(rest) < 2 * tarfile.BLOCKSIZE or any(rest):
+            raise tarfile.ReadError(f"it has no end mark after {len(self.members)} members")
 
     def read(self, name: str) -> bytes:
         """Bytes of one member; a missing or cut one raises :class:`InputError`."""
@@ -102,8 +135,13 @@ class TarFile:
         return load_array(self.read(name), f"{self.path}: {name}")
 
     def mapping(self, name: str) -> dict[str, Any]:
-        """A ``.json`` member."""
-        value: dict[str, Any] = json.loads(self.read(name))
+        """A ``.json`` member; anything but a mapping raises :class:`InputError`."""
+        try:
+            value = json.loads(self.read(name))
+        except ValueError as error:
+            raise InputError(f"{self.path}: {name} is not JSON: {error}.") from None
+        if not isinstance(value, dict):
+            raise InputError(f"{self.path}: {name} is no mapping.")
         return value
 
     def close(self) -> None:

@@ -1,11 +1,12 @@
 """Follow one face through a video: its box in every frame, and its place and size from landmarks now and then."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from preprocessing.backends import BoxDetector, LandmarkDetector
+from preprocessing.backends import BoxDetector, LandmarkDetector, batches
 from preprocessing.geometry import scaled_orthographic
 from preprocessing.reference_face import RIGID, reference_face
 from preprocessing.tubes import Box, overlap
@@ -20,49 +21,110 @@ SAME_FACE = 0.1
 STEADY = 0.5
 """Boxes of neighbouring samples that overlap less are not interpolated: the frames between are looked at."""
 
+CONTEXT_SIZE = 256
+"""Side of the picture in which a landmark detector sees the face, in pixels."""
+
+Numbered = tuple[int, np.ndarray]
+"""A frame [H, W, 3] with its index in the video."""
+
 
 @dataclass(frozen=True)
 class Track:
     """What was found: boxes [frames, 4] (zero rows without a face), and per sampled frame the scaled orthographic fit.
 
-    ``fits`` has rows (frame, pixels per decimetre, x, y of the face's origin).
+    The first box is of frame ``start``. ``fits`` has rows (frame, pixels per decimetre, x, y of the face's origin).
     """
 
     boxes: np.ndarray
     fits: np.ndarray
+    start: int = 0
 
 
 def follow(
     frames: Iterable[tuple[int, np.ndarray]], detect: BoxDetector, landmarks: LandmarkDetector, every: int
 ) -> Track:
-    """Track the largest face, then whatever matches it best, over (index, frame) pairs that start at 0.
+    """Track the largest face, then whatever matches it best, over consecutive (index, frame) pairs.
 
     The detector sees every ``every``-th frame; boxes in between are interpolated where the face is steady and
-    detected where it appears, vanishes or jumps. A frame that could not be decoded has a zero box.
+    detected where it appears, vanishes or jumps. A frame that could not be decoded has a zero box. Frames are held
+    and handed to the detectors in batches, which changes nothing in what is found.
     """
-    boxes: dict[int, Box] = {}
-    fits: list[tuple[float, float, float, float]] = []
-    last: Box = ZERO
-    sample: int | None = None
-    between: list[tuple[int, np.ndarray]] = []
-    index = -1
-    for index, frame in frames:
-        if sample is not None and index < sample + every:
-            between.append((index, frame))
-            continue
-        box = pick(detect(frame), last)
-        if sample is not None:
-            boxes |= _fill(boxes[sample], box, (sample, index), between, detect)
-        boxes[index], sample, between = box, index, []
-        if box != ZERO:
-            last = box
-            fit = fit_face(frame, box, landmarks)
-            if fit is not None:
-                fits.append((float(index), *fit))
-    for number, frame in between:  # the last frames have no sample after them
-        boxes[number] = pick(detect(frame), last)
-    table = np.array([boxes.get(i, ZERO) for i in range(index + 1)], np.float64).reshape(-1, 4)
-    return Track(table, np.array(fits, np.float64).reshape(-1, 4))
+    follower = _Follower(detect, landmarks, every)
+    for batch in batches(frames, lambda item: item[1]):
+        follower.add(batch)
+    return follower.track()
+
+
+class _Follower:
+    """The state of :func:`follow` between two batches."""
+
+    def __init__(self, detect: BoxDetector, landmarks: LandmarkDetector, every: int) -> None:
+        self.detect, self.landmarks, self.every = detect, landmarks, every
+        self.boxes: dict[int, Box] = {}
+        self.fits: list[tuple[float, float, float, float]] = []
+        self.last: Box = ZERO
+        self.sample: int | None = None
+        self.between: list[Numbered] = []  # frames since the last sample
+
+    def add(self, batch: Sequence[Numbered]) -> None:
+        """Look at the frames that follow on those of before."""
+        samples: list[Numbered] = []
+        gaps: list[_Gap] = []
+        for number, frame in batch:
+            if self.sample is not None and number < self.sample + self.every:
+                self.between.append((number, frame))
+                continue
+            if self.sample is not None:
+                gaps.append(_Gap(self.sample, number, self.between))
+            samples.append((number, frame))
+            self.sample, self.between = number, []
+        found = self.detect([frame for _, frame in samples])
+        for (number, _), candidates in zip(samples, found, strict=True):
+            self.boxes[number] = pick(candidates, self.last)
+            self.last = self.last if self.boxes[number] == ZERO else self.boxes[number]
+        self._fill(gaps)
+        shown = [(number, frame) for number, frame in samples if self.boxes[number] != ZERO]
+        fits = fit_faces([frame for _, frame in shown], [self.boxes[number] for number, _ in shown], self.landmarks)
+        self.fits += [(float(number), *fit) for (number, _), fit in zip(shown, fits, strict=True) if fit is not None]
+
+    def track(self) -> Track:
+        """What was found, once no frame is left: the last frames have no sample after them."""
+        self._look(self.between, self.last)
+        first, last = min(self.boxes, default=0), max(self.boxes, default=-1)
+        table = np.array([self.boxes.get(i, ZERO) for i in range(first, last + 1)], np.float64).reshape(-1, 4)
+        return Track(table, np.array(self.fits, np.float64).reshape(-1, 4), first)
+
+    def _fill(self, gaps: Iterable["_Gap"]) -> None:
+        """Boxes of the frames between samples."""
+        for gap in gaps:
+            before, after = self.boxes[gap.start], self.boxes[gap.end]
+            if before == ZERO and after == ZERO:
+                self.boxes |= dict.fromkeys((number for number, _ in gap.frames), ZERO)
+            elif before != ZERO and after != ZERO and overlap(before, after) >= STEADY:
+                for number, _ in gap.frames:
+                    self.boxes[number] = _mixed(before, after, (number - gap.start) / (gap.end - gap.start))
+            else:
+                self._look(gap.frames, before)
+
+    def _look(self, frames: Sequence[Numbered], last: Box) -> None:
+        """Detect the boxes of ``frames``, which follow on one with the box ``last``."""
+        for (number, _), candidates in zip(frames, self.detect([frame for _, frame in frames]), strict=True):
+            self.boxes[number] = pick(candidates, last)
+            last = last if self.boxes[number] == ZERO else self.boxes[number]
+
+
+class _Gap(NamedTuple):
+    """Frames between two neighbouring samples."""
+
+    start: int
+    end: int
+    frames: list[Numbered]
+
+
+def _mixed(before: Box, after: Box, share: float) -> Box:
+    """The box at ``share`` (0–1) of the way between two."""
+    left, top, right, bottom = ((1 - share) * a + share * b for a, b in zip(before, after, strict=True))
+    return left, top, right, bottom
 
 
 def pick(found: np.ndarray, last: Box) -> Box:
@@ -77,34 +139,20 @@ def pick(found: np.ndarray, last: Box) -> Box:
     return max(candidates, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
 
 
-def _fill(
-    before: Box, after: Box, span: tuple[int, int], between: list[tuple[int, np.ndarray]], detect: BoxDetector
-) -> dict[int, Box]:
-    """Boxes of the frames between two samples."""
-    if before == ZERO and after == ZERO:
-        return {}
-    if before != ZERO and after != ZERO and overlap(before, after) >= STEADY:
-        length = span[1] - span[0]
-        mixed = {}
-        for index, _ in between:
-            share = (index - span[0]) / length
-            left, top, right, bottom = ((1 - share) * a + share * b for a, b in zip(before, after, strict=True))
-            mixed[index] = (left, top, right, bottom)
-        return mixed
-    last, found = before, {}
-    for index, frame in between:
-        found[index] = pick(detect(frame), last)
-        last = found[index] if found[index] != ZERO else last
-    return found
+def fit_faces(
+    frames: Sequence[np.ndarray], boxes: Sequence[Box], landmarks: LandmarkDetector
+) -> list[tuple[float, float, float] | None]:
+    """Pixels per decimetre and the position of the face's origin in each of ``frames``, None without landmarks."""
+    contexts = [context(box) for box in boxes]
+    cuts = [cut(frame, centre, side, CONTEXT_SIZE) for frame, (centre, side) in zip(frames, contexts, strict=True)]
+    return [
+        None if points is None else _fit(points, centre, side)
+        for points, (centre, side) in zip(landmarks(cuts), contexts, strict=True)
+    ]
 
 
-def fit_face(frame: np.ndarray, box: Box, landmarks: LandmarkDetector) -> tuple[float, float, float] | None:
-    """Pixels per decimetre and the position of the face's origin in ``frame``, None without landmarks."""
-    centre, side = context(box)
-    size = 256
-    points = landmarks(cut(frame, centre, side, size))
-    if points is None:
-        return None
-    image = points[RIGID, :2] * (side / size) + (centre[0] - side / 2, centre[1] - side / 2)
+def _fit(points: np.ndarray, centre: tuple[float, float], side: float) -> tuple[float, float, float]:
+    corner = (centre[0] - side / 2, centre[1] - side / 2)
+    image = points[RIGID, :2] * (side / CONTEXT_SIZE) + corner
     scale, origin = scaled_orthographic(reference_face()[RIGID] * (1, -1, 1), image)
     return scale, float(origin[0]), float(origin[1])

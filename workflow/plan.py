@@ -18,6 +18,7 @@ from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY, LISTS
 from model.settings import VGG19
 from preprocessing.files import cache_root
+from preprocessing.retries import waiting
 from preprocessing.weights import registry
 from workflow import isolated
 from workflow.settings import REFERENCE, RunSettings, as_json
@@ -58,6 +59,7 @@ class Plan:
 
     def __init__(self, run: RunSettings) -> None:
         self.settings_ = run
+        self._waiting: dict[str, dict[str, Path]] = {}
 
     def settings(self, key: str, *, method: str | None = None, only: tuple[str, ...] | None = None) -> str:
         """A block as JSON by its dotted path, e.g. ``crop`` or ``evaluation.protocol``: every rule's settings.
@@ -170,27 +172,31 @@ class Plan:
         """The sheet of one dataset."""
         return [f"data/{dataset}/sheets/clips.{suffix}" for suffix in ("parquet", "csv")]
 
-    def stage(self, stage: str, dataset: str) -> list[str]:
-        """Every shard's files of one stage of one dataset."""
-        names = product(self.shards(dataset), STAGES[stage])
+    def stage(self, stage: str, dataset: str, *suffixes: str) -> list[str]:
+        """Every shard's files of one stage of one dataset: all of them, or those of these suffixes."""
+        names = product(self.shards(dataset), suffixes or STAGES[stage])
         return [f"data/{dataset}/{stage}/{shard}.{suffix}" for shard, suffix in names]
 
-    def rows(self, stage: str, dataset: str) -> list[str]:
-        """Every shard's rows (parquet) of one stage of one dataset."""
-        return [path for path in self.stage(stage, dataset) if path.endswith(".parquet")]
+    def again(self, dataset: str, shard: str) -> list[str]:
+        """The rows that a shard's last fetch left since some of its clips are to be tried again, or nothing."""
+        if dataset not in self._waiting:  # one look into the folder for all shards
+            self._waiting[dataset] = waiting(Path(f"data/{dataset}/fetch"))
+        found = self._waiting[dataset].get(shard)
+        return [] if found is None else [str(found)]
 
     def stage_everywhere(self, stage: str) -> list[str]:
         """The files of one data stage (or ``sheets``) of all datasets."""
         of = self.sheet if stage == "sheets" else lambda dataset: self.stage(stage, dataset)
         return [path for dataset in self.settings_.datasets for path in of(dataset)]
 
-    def training_shards(self) -> list[str]:
-        """The shards that training reads."""
-        return [path for dataset in self.settings_.train_on for path in self.stage("shards", dataset)]
+    def samples_of(self, datasets: Iterable[str]) -> list[str]:
+        """What a reader of these datasets' frames reads. Rules name no more of a shard than they read: planning takes
+        its time by the file."""
+        return [path for dataset in datasets for path in self.stage("shards", dataset, "tar", "json")]
 
-    def tested_shards(self) -> list[str]:
-        """The shards that evaluation reads."""
-        return [path for dataset in self.settings_.test_on for path in self.stage("shards", dataset)]
+    def indices(self) -> list[str]:
+        """What a reader of all datasets' lists of samples reads, without a frame."""
+        return [path for dataset in self.settings_.datasets for path in self.stage("shards", dataset, "json")]
 
     def benchmark_folders(self, run: str) -> list[str]:
         """Where the benchmarks of a run and of its data lie."""

@@ -32,7 +32,7 @@ class Faces:
 
         The picture is looked at in 256², as it is scored.
         """
-        found = None if picture is None else self._mesh(resized(picture, SIDE))
+        found = None if picture is None else self._mesh([resized(picture, SIDE)])[0]
         return None if found is None else found.astype(np.float64) / SIDE
 
 

@@ -58,7 +58,7 @@ class FaceReader:
     def read(self, picture: Picture) -> Face | None:
         """The face of an RGB picture [H, W, 3], measured at 256², or None where FaceMesh finds none."""
         square = resized(picture, SIDE)
-        landmarks = self._mesh(square)
+        (landmarks,) = self._mesh([square])
         if landmarks is None:
             return None
         return Face(landmarks.astype(np.float64), face_chip(square, landmarks), self._embed)

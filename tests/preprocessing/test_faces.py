@@ -124,14 +124,15 @@ def test_a_clip_without_enough_faces_is_dropped(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("preprocessing.faces.tube_frames", lambda *_: ((TUBE, i, blank) for i in range(10, 14)))
     lying = seen(known(0, 0, 80))
     for detect, reason in (
-        (lambda _: None, "no-face"),
-        (lambda _: lying, "no-pose"),
-        (lambda _: seen(known()), "too-short"),
+        (lambda images: [None] * len(images), "no-face"),
+        (lambda images: [lying] * len(images), "no-pose"),
+        (lambda images: [seen(known())] * len(images), "too-short"),
     ):
         with pytest.raises(Dropped) as dropped:
             find_faces([TUBE], detect, FacesSettings(), CropSettings(min_frames=8))
         assert dropped.value.reason == reason
-    (track,) = find_faces([TUBE], lambda _: seen(known()), FacesSettings(), CropSettings(min_frames=4))
+    frontal = [seen(known())]
+    (track,) = find_faces([TUBE], lambda images: frontal * len(images), FacesSettings(), CropSettings(min_frames=4))
     assert track.frames == [10, 11, 12, 13]
 
 

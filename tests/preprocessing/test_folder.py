@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -174,14 +175,14 @@ def test_looking_asks_for_a_face(tmp_path: Path, make_video):
     path = make_video(tmp_path / "a.mp4", frames=30)
     looked = []
 
-    def detect(frame: np.ndarray) -> np.ndarray:
-        looked.append(frame)
-        return np.zeros((int(len(looked) == 3), 4))
+    def detect(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        looked.extend(frames)
+        return [np.zeros((int(len(looked) == 3), 4))]
 
     assert look(path, detect, ScanSettings()).frames == 30
     assert len(looked) == 3
     with pytest.raises(Dropped, match="no-face"):
-        look(path, lambda _: np.zeros((0, 4)), ScanSettings())
+        look(path, lambda frames: [np.zeros((0, 4))], ScanSettings())
     with pytest.raises(Dropped, match="too-short"):
         look(make_video(tmp_path / "one.mp4", frames=1), detect, ScanSettings())
 

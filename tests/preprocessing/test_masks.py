@@ -1,6 +1,7 @@
 """Labels from foreground and landmarks."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -83,15 +84,16 @@ def test_tidy_drops_leaks_and_fills_pinholes(landmarks: np.ndarray):
 def test_large_frames_are_segmented_small_and_answered_in_full():
     sizes = []
 
-    def segment(frame: np.ndarray) -> np.ndarray:
-        sizes.append(frame.shape)
-        return np.tile(np.linspace(0, 1, frame.shape[1], dtype=np.float32), (frame.shape[0], 1))
+    def segment(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        sizes.extend(frame.shape for frame in frames)
+        return [np.tile(np.linspace(0, 1, w, dtype=np.float32), (h, 1)) for h, w, _ in (f.shape for f in frames)]
 
-    answer = foreground(np.zeros((720, 1280, 3), np.uint8), segment)
-    assert sizes == [(288, 512, 3)]
+    small = np.zeros((100, 200, 3), np.uint8)
+    answer, same = foreground([np.zeros((720, 1280, 3), np.uint8), small], segment)
+    assert sizes == [(288, 512, 3), (100, 200, 3)]
     assert answer.shape == (720, 1280)
     assert np.abs(answer[0] - np.linspace(0, 1, 1280)).max() < 0.01
-    assert foreground(np.zeros((100, 200, 3), np.uint8), segment).shape == (100, 200)
+    assert same.shape == (100, 200)
 
 
 def test_masks_are_eight_bit_png_of_one_channel():

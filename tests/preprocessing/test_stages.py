@@ -172,8 +172,8 @@ def test_fomms_framing_gives_the_same_poses(data: Data, tmp_path: Path, folder: 
 def test_a_contact_sheet_shows_every_stage(data: Data, tmp_path: Path):
     output = tmp_path / "samples.png"
     shard = str(data.rows("shards").parent)
-    rows = str(data.rows("crop"))
-    samples.main(["--shards", shard, "--crop", rows, "--per-clip", "3", "--side", "64", "--output", str(output)])
+    crops = str(data.rows("crop").parent)
+    samples.main(["--shards", shard, "--crop", crops, "--per-clip", "3", "--side", "64", "--output", str(output)])
     assert Image.open(output).size == (3 * (64 + samples.GAP) - samples.GAP, 3 * (64 + samples.GAP) - samples.GAP)
     with pytest.raises(SystemExit):
         samples.main(["--shards", shard, "--clips", "nobody", "--output", str(output)])

@@ -1,5 +1,7 @@
 """Following one face through synthetic frames."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -12,10 +14,10 @@ class Detector:
     def __init__(self, boxes: dict[int, list[tuple[float, float, float, float]]]) -> None:
         self.boxes, self.calls = boxes, []
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        index = int(frame[0, 0, 0])
-        self.calls.append(index)
-        return np.array(self.boxes.get(index, []), float).reshape(-1, 4)
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        numbers = [int(frame[0, 0, 0]) for frame in frames]
+        self.calls += numbers
+        return [np.array(self.boxes.get(number, []), float).reshape(-1, 4) for number in numbers]
 
 
 def frames(count: int):
@@ -23,8 +25,8 @@ def frames(count: int):
         yield index, np.full((120, 160, 3), index, np.uint8)
 
 
-def nothing(_: np.ndarray) -> None:
-    return None
+def nothing(images: Sequence[np.ndarray]) -> list[None]:
+    return [None] * len(images)
 
 
 def moving(index: int) -> tuple[float, float, float, float]:
@@ -71,3 +73,13 @@ def test_no_frames_give_an_empty_track():
     track = follow(iter([]), Detector({}), nothing, every=5)
     assert track.boxes.shape == (0, 4)
     assert track.fits.shape == (0, 4)
+
+
+def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch):
+    """The track of many batches is that of few, gaps over their borders included."""
+    boxes = {i: [moving(i)] for i in (*range(3, 61), *range(67, 130))}
+    whole = follow(frames(140), Detector(boxes), nothing, every=5)
+    for size in (1, 3, 7):
+        monkeypatch.setattr("preprocessing.backends.BATCH", size)
+        track = follow(frames(140), Detector(boxes), nothing, every=5)
+        assert np.array_equal(track.boxes, whole.boxes)

@@ -22,5 +22,5 @@ rule crop_clips:
     message:
         "Cropping shard {wildcards.shard} of {wildcards.dataset}"
     shell:
-        "python -m preprocessing.crop --sheet {input.sheet} --fetch {input.fetched} --output {output.rows}"
-        " --settings {params.settings:q} --log {log}"
+        "python -m preprocessing.crop --sheet {input.sheet} --shard {wildcards.shard} --fetch {input.fetched}"
+        " --output {output.rows} --settings {params.settings:q} --log {log}"

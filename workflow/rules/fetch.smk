@@ -15,7 +15,10 @@ rule write_sheet:
     resources:
         mem_mb=500,
     params:
-        settings=lambda wildcards: PLAN.settings(f"datasets.{wildcards.dataset}"),
+        # How media are downloaded is of no concern to a list.
+        settings=lambda wildcards: PLAN.settings(
+            f"datasets.{wildcards.dataset}", only=("source", "shards")
+        ),
     message:
         "Listing the clips of {wildcards.dataset}"
     shell:
@@ -26,6 +29,8 @@ rule write_sheet:
 rule fetch_clips:
     input:
         sheet="data/{dataset}/sheets/clips.parquet",
+        # What the last run left where downloads may still come; without it nothing is tried again.
+        again=lambda wildcards: PLAN.again(wildcards.dataset, wildcards.shard),
     output:
         rows="data/{dataset}/fetch/{shard}.parquet",
         stats="data/{dataset}/fetch/{shard}.json",

@@ -22,7 +22,7 @@ rule build_pyfeat:
 
 rule export_pictures:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset]),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         reenactments=rules.reenact_pairs.output,
     output:

@@ -1,7 +1,7 @@
 # The recipe's ablation (target `recipe`): what each variant of model and training does, all seeds pooled.
 rule measure_variant:
     input:
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.samples_of(RUN.datasets),
         weights="results/{run}/checkpoints/{method}/final.safetensors",
     output:
         figures="results/{run}/recipe/{method}.parquet",

@@ -1,7 +1,7 @@
 # Which images are compared, and the re-enacted images themselves.
 rule choose_pairs:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset, "json"),
         frozen=lambda wildcards: local(PLAN.frozen(wildcards.dataset)),
     output:
         "results/{run}/pairs/{dataset}/self.csv",
@@ -28,7 +28,7 @@ rule choose_pairs:
 
 rule reenact_pairs:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset]),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         weights=lambda wildcards: PLAN.weights(wildcards.run, wildcards.method),
         registered=ancient("results/{run}/weights.checked"),

@@ -2,7 +2,7 @@
 rule pool_tables:
     input:
         scores=[path for run in RUN.reference_runs() for path in PLAN.scores(run)],
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.indices(),
     output:
         PLAN.tables("reference"),
     log:
@@ -31,7 +31,7 @@ rule pool_tables:
 
 rule pool_figures:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         pairs=PLAN.pairs(RUN.run),
         reenactments=PLAN.reenactments(RUN.run),
     output:
@@ -64,7 +64,7 @@ rule pool_figures:
 
 rule pool_health:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         weights=[
             path
             for run in RUN.reference_runs()
@@ -91,8 +91,12 @@ rule pool_health:
 
 rule pool_samples:
     input:
-        shards=PLAN.stage_everywhere("shards"),
-        crop=[path for dataset in RUN.datasets for path in PLAN.rows("crop", dataset)],
+        shards=PLAN.samples_of(RUN.datasets),
+        crop=[
+            path
+            for dataset in RUN.datasets
+            for path in PLAN.stage("crop", dataset, "tubes.json")
+        ],
     output:
         "results/reference/contact_sheet.png",
     log:
@@ -106,18 +110,19 @@ rule pool_samples:
         mem_mb=1500,
     params:
         shards=lambda wildcards, input: plan.folders(input.shards),
+        crop=lambda wildcards, input: plan.folders(input.crop),
         shown=PLAN.shown_clips(),
     message:
         "Drawing the contact sheet of clips that may be shown"
     shell:
-        "python -m preprocessing.samples --shards {params.shards} --crop {input.crop} {params.shown}"
+        "python -m preprocessing.samples --shards {params.shards} --crop {params.crop} {params.shown}"
         " --output {output} --log {log}"
 
 
 rule pool_provenance:
     input:
         weights=[path for run in RUN.reference_runs() for path in PLAN.all_weights(run)],
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.indices(),
         tables=rules.pool_tables.output,
         figures=rules.pool_figures.output,
         health=rules.pool_health.output,

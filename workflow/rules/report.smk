@@ -2,7 +2,7 @@
 rule make_tables:
     input:
         scores=lambda wildcards: PLAN.scores(wildcards.run),
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.indices(),
     output:
         csv=expand("results/{{run}}/tables/table{n}.csv", n=plan.TABLES),
         md=report(
@@ -38,7 +38,7 @@ rule make_tables:
 
 rule draw_figures:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         pairs=lambda wildcards: PLAN.pairs(wildcards.run),
         reenactments=lambda wildcards: PLAN.reenactments(wildcards.run),
     output:
@@ -74,7 +74,7 @@ rule draw_figures:
 rule record_provenance:
     input:
         weights=lambda wildcards: PLAN.all_weights(wildcards.run),
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.indices(),
         tables=rules.make_tables.output,
         figures=rules.draw_figures.output,
         health=rules.measure_health.output,
@@ -102,7 +102,7 @@ rule record_provenance:
 
 rule drive_clips:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         weights=lambda wildcards: PLAN.all_weights(wildcards.run),
     output:
         directory("results/{run}/videos"),
@@ -130,7 +130,7 @@ rule drive_clips:
 # Which clips there are is not known while planning: the pages are a folder with an index.
 rule write_pages:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         pairs=lambda wildcards: PLAN.pairs(wildcards.run),
         reenactments=lambda wildcards: PLAN.reenactments(wildcards.run),
         scores=lambda wildcards: PLAN.scores(wildcards.run),

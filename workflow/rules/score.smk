@@ -1,7 +1,7 @@
 # Every metric of every pair, and whether motion transfers and identity stays.
 rule score_pairs:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset]),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         real="results/{run}/pairs/{dataset}/real.csv",
         reenactments=rules.reenact_pairs.output,
@@ -32,7 +32,7 @@ rule score_pairs:
 
 rule measure_health:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         weights=f"results/{{run}}/checkpoints/{PLAN.main_method}/final.safetensors",
     output:
         "results/{run}/health.json",

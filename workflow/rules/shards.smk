@@ -31,7 +31,7 @@ rule write_shards:
 
 rule account_for_clips:
     input:
-        lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        lambda wildcards: PLAN.stage("shards", wildcards.dataset, "parquet", "json"),
         sheet="data/{dataset}/sheets/clips.parquet",
     output:
         json="results/{run}/dataset/{dataset}.json",
@@ -58,8 +58,8 @@ rule account_for_clips:
 
 rule draw_samples:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
-        crop=lambda wildcards: PLAN.rows("crop", wildcards.dataset),
+        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset]),
+        crop=lambda wildcards: PLAN.stage("crop", wildcards.dataset, "tubes.json"),
     output:
         report(
             "results/{run}/dataset/{dataset}.png",
@@ -78,5 +78,5 @@ rule draw_samples:
     message:
         "Drawing samples of {wildcards.dataset}"
     shell:
-        "python -m preprocessing.samples --shards $(dirname {input.shards[0]}) --crop {input.crop}"
+        "python -m preprocessing.samples --shards $(dirname {input.shards[0]}) --crop $(dirname {input.crop[0]})"
         " --output {output} --log {log}"

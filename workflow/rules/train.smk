@@ -2,7 +2,7 @@
 # delete them when a job is killed: the next run continues from the last one.
 rule train_method:
     input:
-        shards=PLAN.training_shards(),
+        shards=PLAN.samples_of(RUN.train_on),
         # Named before anything heavy starts.
         registered=ancient("results/{run}/weights.checked"),
     output:
@@ -54,7 +54,7 @@ rule train_method:
 # A method with an adversarial fine-tune is trained in two steps. The real images are looked at before the first one.
 use rule train_method as pretrain_method with:
     input:
-        shards=PLAN.training_shards(),
+        shards=PLAN.samples_of(RUN.train_on),
         registered=ancient("results/{run}/weights.checked"),
         # Checked first, used later: other images do not train the first stage again.
         real=ancient("results/{run}/checkpoints/{method}/real_images.json"),
@@ -99,7 +99,7 @@ rule check_real_images:
 
 use rule train_method as finetune_method with:
     input:
-        shards=PLAN.training_shards(),
+        shards=PLAN.samples_of(RUN.train_on),
         start=rules.pretrain_method.output.weights,
         real=rules.check_real_images.output,
     log:
