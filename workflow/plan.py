@@ -48,6 +48,15 @@ def option(name: str, values: Iterable[str]) -> str:
     return shlex.join([name, *words]) if words else ""
 
 
+def folders(paths: Iterable[str], above: int = 0) -> list[str]:
+    """The folders in which these files lie, or the ones so many levels above, each once and in order.
+
+    Commands are given folders of their inputs and outputs, never the names that the rules know them by: where files are
+    kept in a storage (S3), a job works on copies that lie somewhere else.
+    """
+    return list(dict.fromkeys(str(Path(path).parents[above]) for path in paths))
+
+
 class Plan:
     """The files of one validated configuration."""
 
@@ -160,6 +169,15 @@ class Plan:
         training = self.settings_.training_of(slug)
         return training.devices * (training.threads + training.workers)
 
+    def launcher(self, slug: str) -> str:
+        """What starts a method's training: one process, or torchrun and one process per device.
+
+        Left to itself, the training would take SLURM's one task for the number of its processes. After ``--`` nothing
+        is taken for an option of torchrun.
+        """
+        devices = self.settings_.training_of(slug).devices
+        return f"-m torch.distributed.run --standalone --nproc-per-node {devices} -m --" if devices > 1 else "-m"
+
     def names(self) -> str:
         """The methods of Tables 1 to 4 and of Table 5, each slug → name, as JSON."""
         run = self.settings_
@@ -205,14 +223,6 @@ class Plan:
     def indices(self) -> list[str]:
         """What a reader of all datasets' lists of samples reads, without a frame."""
         return [path for dataset in self.videos for path in self.stage("shards", dataset, "json")]
-
-    def shard_folders(self, datasets: Iterable[str], stage: str = "shards") -> list[str]:
-        """The folders of these datasets' shards, or of an earlier stage."""
-        return [f"data/{dataset}/{stage}" for dataset in datasets]
-
-    def tested_folders(self, kind: str, run: str) -> list[str]:
-        """``results/{run}/{kind}/{dataset}`` of every dataset tested on."""
-        return [f"results/{run}/{kind}/{dataset}" for dataset in self.settings_.test_on]
 
     def benchmark_folders(self, run: str) -> list[str]:
         """Where the benchmarks of a run and of its data lie."""
@@ -269,11 +279,10 @@ class Plan:
         """A method's trained weights; the copy of the source has none."""
         return [] if method == COPY else [f"results/{run}/checkpoints/{method}/final.safetensors"]
 
-    def method_arguments(self, run: str, method: str) -> str:
+    def method_arguments(self, method: str, weights: Iterable[str]) -> str:
         """What re-enactment needs of a method: its weights, or the size of the copies."""
-        if method == COPY:
-            return f"{COPY} --resolution {self.settings_.model.resolution}"
-        return f"{method} --checkpoint {self.weights(run, method)[0]}"
+        size = ("--resolution", self.settings_.model.resolution)
+        return shlex.join(map(str, (method, *(size if method == COPY else ("--checkpoint", *weights)))))
 
     def training(self, run: str) -> list[str]:
         """Weights and curves of every trained method."""

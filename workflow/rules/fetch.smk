@@ -1,7 +1,7 @@
 # Which clips there are, and their media on this machine.
 rule write_sheet:
     input:
-        lambda wildcards: PLAN.source_files(wildcards.dataset),
+        lambda wildcards: local(PLAN.source_files(wildcards.dataset)),
         lambda wildcards: PLAN.list_checks(wildcards.dataset),
     output:
         parquet="data/{dataset}/sheets/clips.parquet",
