@@ -13,6 +13,7 @@ from PIL import Image
 
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.files import sha256, write_json
+from preprocessing.layout import layout
 from preprocessing.reasons import Dropped
 from preprocessing.rows import Row, drop, plain, read_rows, statistics, write_rows
 from preprocessing.settings import ShardsSettings
@@ -24,8 +25,8 @@ log = logging.getLogger(__name__)
 SOFTWARE = "planedict 0.1.0"
 """What wrote the shard, recorded in every sample's meta."""
 
-FORMAT = 1
-"""Version of the index."""
+FORMAT = 2
+"""Version of the index; from 2 on it says where the members lie."""
 
 
 def encode_frame(frame: Any, quality: int) -> bytes:
@@ -49,7 +50,6 @@ def main(argv: list[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, ShardsSettings, "shard")
     tubes = TubeFile.beside(arguments.crop)
-    rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     target: Path = arguments.output.with_suffix(".tar")
     # an index must never stand beside a tar it does not describe
@@ -59,16 +59,20 @@ def _run(arguments: argparse.Namespace) -> None:
         TarFile(arguments.masks.with_suffix(".tar")) as masks,
         tar_writer(target) as writer,
     ):
-        for row in progress(read_rows(arguments.masks, Row), "shards"):
-            row = plain(row)
+        rows = [plain(row) for row in read_rows(arguments.masks, Row)]
+        # in the order of the members' names, which then are written once
+        for place in progress(sorted(range(len(rows)), key=lambda place: f"{rows[place].key}_"), "shards"):
+            row = rows[place]
             if row.kept:
                 try:
                     with writer.together():
                         samples += add_clip(row.clip, tubes, faces, masks, writer, settings)
                 except Dropped as dropped:
-                    row = drop(row, "shards", dropped)
+                    rows[place] = drop(row, "shards", dropped)
                     log.info("%s dropped: %s", row.clip, dropped)
-            rows.append(row)
+    members = writer.members()
+    for sample in samples:
+        sample |= layout(sample["key"], sample["frames"], members)
     samples.sort(key=lambda sample: sample["key"])
     write_rows(arguments.output, rows)
     index = {
