@@ -289,6 +289,11 @@ def read_account(folder: Path) -> dict[str, Any]:
     return value
 
 
+def entered(clip: Clip) -> str:
+    """The name under which a clip is in the account: a row that repeats another's is named after its line too."""
+    return f"{clip.name} (list.csv, line {clip.number + 2})" if clip.kind == "duplicate" else clip.name
+
+
 def stage_times(folder: Path) -> dict[str, dict[str, float | int]]:
     """Jobs, seconds and memory by stage, of the last time that each shard was made."""
     return {name: facts for name, facts in wall_times([folder / "logs/data/clips"]).items() if name in STAGES}
@@ -296,7 +301,7 @@ def stage_times(folder: Path) -> dict[str, dict[str, float | int]]:
 
 def differences(listed: list[Clip], account: dict[str, Any], folder: Path) -> list[str]:
     """Where the account or the shards do not say what was planned; of a perfect run nothing."""
-    planned = Counter((clip.name, KINDS[clip.kind].stage, KINDS[clip.kind].reason) for clip in listed)
+    planned = Counter((entered(clip), KINDS[clip.kind].stage, KINDS[clip.kind].reason) for clip in listed)
     found = Counter((clip["clip"], clip["stage"], clip["reason"]) for clip in account["clips"])
     wrong = [f"planned and not found: {row}" for row in (planned - found)]
     wrong += [f"found and not planned: {row}" for row in (found - planned)]
