@@ -2,11 +2,12 @@
 
 ``python benchmarks/million.py [--clips N] [--shards N] [--keep DIR]``. Names, rows and indices are made up, a third of
 the clips is lost for the usual reasons, and every step that handles the whole data set runs in a process of its own:
-wall seconds, peak memory beside what its rule asks for in that run, and the size of what it leaves. What is read frame
+processor seconds, peak memory beside what its rule asks for, and the size of what it leaves. What is read frame
 by frame (hashing the tars, say) is not in these figures.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -16,20 +17,24 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.planning import snakemake
 from preprocessing.entries import Entry
 from preprocessing.files import sha256, write_json
 from preprocessing.rows import Row, statistics, write_rows
-from preprocessing.sheets import SheetRow, build, read_sheet, write_sheet
-from workflow.plan import Plan
-from workflow.settings import read
+from preprocessing.sheets import build, read_sheet, write_sheet
+from workflow.plan import MB_PER_SHARD
+
+ROOT = Path(__file__).resolve().parent.parent
 
 PER_PERSON, FRAMES = 150, 180
 """Clips of a person and frames of a clip: about VoxCeleb2's."""
+
+BYTES = 29_000
+"""Bytes of a frame in a shard: the demo's, with its mask, cameras and landmarks."""
 
 LOST = {"fetch": ("removed", "private", "timeout"), "crop": ("no-face", "too-small", "leaves-the-frame", "too-short")}
 """Reasons of the clips that are lost, by stage."""
@@ -136,46 +141,66 @@ def read_account(folder: Path) -> None:
 
 def plan_run(folder: Path) -> None:
     """A dry run."""
-    (folder / "plan").mkdir()
+    (folder / "plan").mkdir(exist_ok=True)
     snakemake(folder / "plan", json.loads((folder / "size.json").read_text())[1], "-n")
 
 
-STEPS: tuple[tuple[str, Callable[[Path], None], str, str], ...] = (
-    ("list the clips, write the sheet", make_sheet, "write_sheet", "clips/sheets"),
-    ("plan the run", plan_run, "", ""),
-    ("read one shard's part of the sheet", read_one, "crop_clips", ""),
-    ("read the whole sheet", read_all, "account_for_clips", ""),
-    ("open the indices of all shards", open_shards, "reenact_pairs", "clips/shards"),
-    ("start training", start_training, "train_method", ""),
-    ("hash the data, list the people", hash_data, "record_provenance", ""),
-    ("read the account for the report", read_account, "write_report", ""),
-)
-"""Name, function, the rule that does it, and what it leaves or reads."""
+class Step(NamedTuple):
+    """One step: its name, what does it, its rule's memory in MB (and whether that grows by the shard), what it leaves.
+
+    ``action`` is a function of this file, or the arguments of a command.
+    """
+
+    name: str
+    action: Callable[[Path], None] | list[str]
+    allowed: int
+    grows: bool = False
+    left: str = ""
 
 
-def commands(folder: Path) -> list[tuple[str, list[str], str, str]]:
-    """The steps that are commands of the chain: name, arguments, rule and what they leave."""
+def steps(folder: Path) -> list[Step]:
+    """The steps in the order in which a run takes them."""
     shards, sheet = str(folder / "clips/shards"), str(folder / "clips/sheets/clips.parquet")
-    output = folder / "results/dataset/clips.json"
     account = ["preprocessing.account", "--dataset", "clips", "--sheet", sheet, "--shards", shards]
+    account += ["--output", str(folder / "results/dataset/clips.json")]
     paper = json.dumps({"protocol": {"cross_pairs": 2083, "multiview_pairs": 100}})
     pairs = ["evaluation.protocol", "--shards", shards, "--settings", paper, "--output", str(folder / "results/pairs")]
     return [
-        ("account for the clips", [*account, "--output", str(output)], "account_for_clips", "results/dataset"),
-        ("choose the pairs", pairs, "choose_pairs", "results/pairs"),
+        Step("list the clips, write the sheet", make_sheet, 500, True, "clips/sheets"),
+        Step("plan the run", plan_run, 0),
+        Step("read one shard's part of the sheet", read_one, 1000),
+        Step("read the whole sheet", read_all, 500, True),
+        Step("account for the clips", account, 500, True, "results/dataset"),
+        Step("choose the pairs", pairs, 1000, True, "results/pairs"),
+        Step("open the indices of all shards", open_shards, 2000, False, "clips/shards"),
+        Step("start training", start_training, 2500),
+        Step("hash the data, list the people", hash_data, 500),
+        Step("read the account for the report", read_account, 1500),
     ]
 
 
 def run(command: list[str]) -> tuple[float, float]:
-    """Wall seconds and peak memory in MB of a process."""
-    start = time.perf_counter()
+    """Processor seconds and peak memory in MB of a process."""
     process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     words = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(words[-3000:])
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def hashing(count: int = 1 << 28) -> float:
+    """Bytes a second of SHA-256 on one core."""
+    data, start = bytes(count), time.process_time()
+    hashlib.sha256(data).digest()
+    return count / (time.process_time() - start)
+
+
+def frames(folder: Path) -> int:
+    """Frames of the samples that were made up."""
+    indices = (json.loads(path.read_text()) for path in (folder / "clips/shards").glob("*.json"))
+    return sum(sample["frames"] for index in indices for sample in index["samples"])
 
 
 def sizes(folder: Path) -> str:
@@ -191,25 +216,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=1_000_000)
     parser.add_argument("--shards", type=int, default=2048)
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave what was made")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here, and leave what was made")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step is not None:
-        next(step for name, step, _, _ in STEPS if name == arguments.step)(arguments.keep)
+        action = next(step.action for step in steps(arguments.keep) if step.name == arguments.step)
+        assert callable(action)
+        action(arguments.keep)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder: Path = (arguments.keep or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "size.json", [arguments.clips, arguments.shards])
-        own = [(name, [__file__, "--keep", str(folder), "--step", name], rule, left) for name, _, rule, left in STEPS]
-        table = [(name, ["-m", *command] if "." in command[0] and "/" not in command[0] else command, rule, left)
-                 for name, command, rule, left in [*own[:4], *commands(folder), *own[4:]]]
-        for name, command, rule, left in table:
-            if name == "read the whole sheet":
+        print(f"{arguments.clips} clips in {arguments.shards} shards")
+        print(f"{'':36s} processor s  peak MB  rule's MB  files, MB")
+        shares: dict[str, float] = {}
+        for step in steps(folder):
+            if step.name == "read one shard's part of the sheet":
                 for number in range(arguments.shards):
-                    make_shard(folder, number)
-            seconds, peak = run(command)
-            print(f"{name:36s} {seconds:7.1f} s {peak:7.0f} MB  {rule:20s} {sizes(folder / left) if left else ''}", flush=True)
+                    if not (folder / f"clips/shards/{number:05d}.json").is_file():
+                        make_shard(folder, number)
+            own = [__file__, "--keep", str(folder), "--step", step.name]
+            seconds, peak = run(own if callable(step.action) else ["-m", *step.action])
+            allowed = step.allowed + MB_PER_SHARD * arguments.shards * step.grows
+            if allowed:
+                shares[step.name] = peak / allowed
+            left = sizes(folder / step.left) if step.left else ""
+            print(f"{step.name:36s} {seconds:11.1f} {peak:8.0f} {allowed or '':>10}  {left}", flush=True)
+        rate, size = hashing(), frames(folder) * BYTES
+        print(f"Not in the table: a job that checks every tar's sha256 hashes about {size / 1e12:.1f} TB,", end=" ")
+        print(f"{size / rate / 3600:.1f} h at {rate / 1e9:.1f} GB/s on one core.")
+        first = max(shares, key=lambda name: shares[name])
+        print(f"First to end: {first}, at {shares[first]:.0%} of the memory its rule asks for.")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ FEW = (200, 600)
 
 
 class Planned(NamedTuple):
-    """One dry run: jobs, wall seconds and peak memory in MB."""
+    """One dry run: jobs, processor seconds and peak memory in MB."""
 
     jobs: int
     seconds: float
@@ -35,8 +34,8 @@ class Planned(NamedTuple):
         return f"{self.jobs:7d} {self.seconds:8.1f} {self.mb:6.0f}"
 
 
-def snakemake(folder: Path, shards: int, *options: str) -> tuple[str, float]:
-    """What Snakemake prints for scale.yaml with ``shards`` shards, working in ``folder``, and its peak memory in MB."""
+def snakemake(folder: Path, shards: int, *options: str) -> tuple[str, float, float]:
+    """What Snakemake prints for scale.yaml with ``shards`` shards in ``folder``, its processor seconds and peak MB."""
     values = yaml.safe_load((ROOT / "workflow/config/scale.yaml").read_text(encoding="utf-8"))
     values["datasets"]["clips"]["shards"] = shards
     config = folder / "scale.yaml"
@@ -49,15 +48,14 @@ def snakemake(folder: Path, shards: int, *options: str) -> tuple[str, float]:
         text = output.read()
     if status:
         raise SystemExit(text[-4000:])
-    return text, usage.ru_maxrss / 1024
+    return text, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def plan(folder: Path, shards: int) -> Planned:
     """A dry run."""
-    start = time.perf_counter()
-    text, peak = snakemake(folder, shards, "-n")
+    text, seconds, peak = snakemake(folder, shards, "-n")
     found = re.search(r"^total +(\d+)", text, re.MULTILINE)
-    return Planned(int(found[1]) if found else 0, time.perf_counter() - start, peak)
+    return Planned(int(found[1]) if found else 0, seconds, peak)
 
 
 def make_everything(folder: Path, shards: int) -> int:

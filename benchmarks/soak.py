@@ -25,23 +25,29 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 import imageio_ffmpeg
+import numpy as np
 import psutil
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from evaluation.report.provenance import wall_times
 from preprocessing.embedded import cache_directory
 from preprocessing.files import write_json
 from preprocessing.reader import ShardReader
 from preprocessing.reasons import STAGES, TRANSIENT
+from preprocessing.video import frames
+
+ROOT = Path(__file__).resolve().parent.parent
 
 FRAMES, LINES, PIECES = 12, 180, 12
 """Frames and lines of a piece, and pieces of each of two clips."""
 
 TRIES, ATTEMPTS, RUNS = 3, 3, 5
 """Requests that one run makes for a clip, runs that try it, and runs of the chain at most."""
+
+STEADY = 5
+"""Largest mean change of a pixel from one frame to the next in a piece without a cut."""
 
 PORT = 18080
 """The server's port: addresses stay the same when a killed soak goes on. Another one: ``--port``."""
@@ -88,31 +94,43 @@ ODD = ("a b", "-dash", "$(date)", "näme", "日本", "quo'te", 'dou"ble', "semi;
 """Parts of odd names."""
 
 
+def steady(path: Path) -> bool:
+    """Whether a piece has no cut: from frame to frame pixels change by a few steps on average."""
+    pictures = np.stack([frame for _, frame in frames(path)]).astype(np.int16)
+    return len(pictures) == FRAMES and float(np.abs(np.diff(pictures, axis=0)).mean((1, 2, 3)).max()) < STEADY
+
+
 def media(folder: Path) -> dict[str, list[bytes]]:
     """Group → files: pieces of faces, a test pattern, short ones, and what is no video."""
     folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(0)
 
-    def cut(name: str, source: list[str], frames: int) -> bytes:
+    def cut(name: str, source: list[str], frames: int) -> Path:
         path = folder / f"{name}.mp4"
         if not path.is_file():
             command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *source, "-frames:v", str(frames)]
             coding = ["-vf", f"scale=-2:{LINES}", "-an", "-c:v", "libx264", "-crf", "26", "-threads", "1"]
             subprocess.run([*command, *coding, str(path)], check=True)
-        return path.read_bytes()
+        return path
 
     faces: list[bytes] = []
     short: list[bytes] = []
     for clip, seconds in (("franck", 190), ("cap12_edit", 45)):
-        for number in range(PIECES):
-            at = ["-ss", f"{chance.uniform(1, seconds):.2f}", "-i", str(cache_directory() / f"{clip}.mp4")]
-            faces.append(cut(f"{clip}-{number}", at, FRAMES))
-            short.append(cut(f"{clip}-{number}-short", at, 4))
-    patterns = [cut(f"pattern-{n}", ["-f", "lavfi", "-i", f"testsrc=size=240x{LINES}:rate={24 + n}"], FRAMES) for n in range(4)]
+        for _ in range(PIECES):
+            while True:
+                start = round(chance.uniform(1, seconds), 2)
+                at = ["-ss", str(start), "-i", str(cache_directory() / f"{clip}.mp4")]
+                piece = cut(f"{clip}-{start}", at, FRAMES)
+                if steady(piece):
+                    break
+            faces.append(piece.read_bytes())
+            short.append(cut(f"{clip}-{start}-short", at, 4).read_bytes())
+    pattern = f"testsrc=size=240x{LINES}:rate="
+    patterns = [cut(f"pattern-{n}", ["-f", "lavfi", "-i", f"{pattern}{24 + n}"], FRAMES) for n in range(4)]
     return {
         "face": faces,
         "short": short,
-        "pattern": patterns,
+        "pattern": [path.read_bytes() for path in patterns],
         # Its index stands at the end, so that half an MP4 file says nothing of its frames.
         "truncated": [face[: len(face) // 2] for face in faces],
         "noise": [random.Random(n).randbytes(4000) for n in range(8)],
@@ -229,15 +247,14 @@ class Watch:
 
 
 def write_list(path: Path, listed: list[Clip], server: Server, url: str) -> None:
-    """The list of clips as CSV; eight clips a person, every tenth person held out, some files pinned by their sha256."""
+    """The list as CSV: eight clips a person, every tenth person held out, every fifth file pinned by its sha256."""
     with open(path, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(("clip", "person", "url", "split", "sha256"))
         for clip in listed:
             person = clip.number // 8
-            pinned = hashlib.sha256(server.body(clip.number, KINDS[clip.kind])).hexdigest() if clip.number % 5 == 0 else ""
-            if clip.kind == "other-file":
-                pinned = "0" * 64
+            digest = hashlib.sha256(server.body(clip.number, KINDS[clip.kind])).hexdigest()
+            pinned = "0" * 64 if clip.kind == "other-file" else digest if clip.number % 5 == 0 else ""
             split = "test" if person % 10 == 0 else "train"
             writer.writerow((clip.name, f"person{person}", url + clip.path, split, pinned))
 
@@ -272,9 +289,19 @@ def read_account(folder: Path) -> dict[str, Any]:
     return value
 
 
+def entered(clip: Clip) -> str:
+    """The name under which a clip is in the account: a row that repeats another's is named after its line too."""
+    return f"{clip.name} (list.csv, line {clip.number + 2})" if clip.kind == "duplicate" else clip.name
+
+
+def stage_times(folder: Path) -> dict[str, dict[str, float | int]]:
+    """Jobs, seconds and memory by stage, of the last time that each shard was made."""
+    return {name: facts for name, facts in wall_times([folder / "logs/data/clips"]).items() if name in STAGES}
+
+
 def differences(listed: list[Clip], account: dict[str, Any], folder: Path) -> list[str]:
     """Where the account or the shards do not say what was planned; of a perfect run nothing."""
-    planned = Counter((clip.name, KINDS[clip.kind].stage, KINDS[clip.kind].reason) for clip in listed)
+    planned = Counter((entered(clip), KINDS[clip.kind].stage, KINDS[clip.kind].reason) for clip in listed)
     found = Counter((clip["clip"], clip["stage"], clip["reason"]) for clip in account["clips"])
     wrong = [f"planned and not found: {row}" for row in (planned - found)]
     wrong += [f"found and not planned: {row}" for row in (found - planned)]
@@ -321,6 +348,7 @@ def main() -> None:
                     "kept": account["kept"],
                     "to_try_again": waiting,
                     "requests": server.asked.total(),
+                    "stages": stage_times(folder),
                 }
             )
             write_json(history, runs)
@@ -329,10 +357,12 @@ def main() -> None:
     report(folder, listed, runs, differences(listed, account, folder), account)
 
 
-def report(folder: Path, listed: list[Clip], runs: list[dict[str, Any]], wrong: list[str], account: dict[str, Any]) -> None:
+def report(
+    folder: Path, listed: list[Clip], runs: list[dict[str, Any]], wrong: list[str], account: dict[str, Any]
+) -> None:
     """Write ``soak.json`` and ``soak.md`` and print the latter; differences end with exit code 1."""
     seconds = sum(run["seconds"] for run in runs)
-    stages = {name: facts for name, facts in wall_times([folder / "logs/data/clips"]).items() if name in STAGES}
+    stages = runs[0]["stages"]  # those of the first run: the later ones make only some shards, and write over it
     value = {
         "clips": len(listed),
         "seconds": round(seconds, 1),
@@ -342,13 +372,12 @@ def report(folder: Path, listed: list[Clip], runs: list[dict[str, Any]], wrong: 
         "kept": account["kept"],
         "dropped": account["dropped"],
         "differences": wrong,
-        "stages": stages,
         "runs": runs,
     }
     write_json(folder / "soak.json", value)
     lines = [
-        f"{value['clips']} clips in {value['seconds']} s ({value['clips_per_second']} clips/s), {len(runs)} runs, at most "
-        f"{value['peak_mb']} MB in all processes, {value['written_mb']} MB written.",
+        f"{value['clips']} clips in {value['seconds']} s ({value['clips_per_second']} clips/s), {len(runs)} runs; "
+        f"all processes together at most {value['peak_mb']} MB; {value['written_mb']} MB written.",
         "",
         "| kind | clips | planned |",
         "|---|---|---|",
@@ -360,7 +389,8 @@ def report(folder: Path, listed: list[Clip], runs: list[dict[str, Any]], wrong: 
         "| stage | jobs | seconds | seconds a clip | MB of the largest job |",
         "|---|---|---|---|---|",
         *(
-            f"| {name} | {facts['jobs']} | {facts['seconds']} | {facts['seconds'] / len(listed):.3f} | {facts['max_rss_mib']} |"
+            f"| {name} | {facts['jobs']} | {facts['seconds']} | {facts['seconds'] / len(listed):.3f} "
+            f"| {facts['max_rss_mib']} |"
             for name, facts in stages.items()
         ),
         "",

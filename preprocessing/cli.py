@@ -37,17 +37,44 @@ def validated(block: type[B], values: Any, where: str) -> B:
     try:
         return block.model_validate(values)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
+        problems = error.errors()
+        # A misspelt key explains the missing one.
+        problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+        location = problem["loc"]
+        keys = _keys(problem, values)
+        key = ".".join(str(part) for part in keys)
         message = problem["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         if problem["type"] == "extra_forbidden":
-            raise InputError(f"{where}: unknown key '{key}'{_suggestion(block, problem['loc'])}.") from None
-        if problem["type"] == "missing":
+            kind = f" for kind '{location[-2]}'" if len(keys) < len(location) else ""
+            raise InputError(f"{where}: unknown key '{key}'{kind}{_suggestion(block, location)}.") from None
+        if problem["type"] in ("missing", "union_tag_not_found"):
             raise InputError(f"{where}: key '{key}' is missing.") from None
+        if problem["type"] == "union_tag_invalid":
+            kind, known = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
+            name = problem["ctx"]["discriminator"].strip("'")
+            raise InputError(f"{where}: '{key}.{name}' = {kind!r} is wrong: input should be one of {known}.") from None
         if isinstance(problem.get("input"), dict):  # a whole block is at fault: its values would not read as a sentence
             raise InputError(f"{where}: {key}{': ' if key else ''}{message}.") from None
         raise InputError(f"{where}: '{key}' = {problem.get('input')!r} is wrong: {message}.") from None
+
+
+def _keys(problem: Any, values: Any) -> list[int | str]:
+    """The keys that lead to a problem, as the user wrote them: pydantic also names the kind it took a block for."""
+    keys: list[int | str] = []
+    location = problem["loc"]
+    for place, part in enumerate(location, start=1):
+        missing = problem["type"] == "missing" and place == len(location)
+        if isinstance(values, dict) and part not in values and not missing:
+            continue
+        keys.append(part)
+        if isinstance(values, dict):
+            values = values.get(part)
+        elif isinstance(values, list) and isinstance(part, int):
+            values = values[part]
+    if problem["type"] == "union_tag_not_found":
+        keys.append(problem["ctx"]["discriminator"].strip("'"))
+    return keys
 
 
 def _suggestion(block: type[BaseModel], location: tuple[int | str, ...]) -> str:
@@ -55,7 +82,9 @@ def _suggestion(block: type[BaseModel], location: tuple[int | str, ...]) -> str:
     keys: dict[str, Any] = block.model_json_schema()
     definitions = keys.get("$defs", {})
     for part in location[:-1]:
-        keys = keys.get("properties", {}).get(part) or keys.get("additionalProperties", {})
+        kinds = keys.get("discriminator", {}).get("mapping", {})
+        nested = keys.get("properties", {}).get(part) or keys.get("additionalProperties", {})
+        keys = {"$ref": kinds[part]} if part in kinds else nested
         options = [keys, *keys.get("anyOf", [])]
         name = next((option["$ref"] for option in options if "$ref" in option), "")
         keys = definitions.get(name.rpartition("/")[2], keys)

@@ -11,6 +11,7 @@ files only that have changed. While such clips are left, the rows so far stay in
 import argparse
 import dataclasses
 import hashlib
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,8 @@ BROKEN = ("empty-file", "corrupt", "hash-mismatch")
 class FetchRow(Row):
     """A fetched clip: where its media lie, and what they are.
 
-    ``attempts`` counts the runs that tried to bring it, ``asked`` is a fingerprint of what was asked for.
+    ``frames`` counts no further than the last frame that a clip of the file needs, ``attempts`` the runs that tried to
+    bring it; ``asked`` is a fingerprint of what was asked for.
     """
 
     path: str = ""
@@ -62,7 +64,7 @@ class Media:
 
 
 class Fetcher:
-    """Fetches the clips of one shard into ``directory``: each file once, whatever number of clips are in it."""
+    """Fetches the clips of ``sheet``, a shard's, into ``directory``: each file once, however many of them it holds."""
 
     def __init__(
         self,
@@ -70,10 +72,15 @@ class Fetcher:
         source: Source,
         downloader: Downloader,
         directory: Path,
+        sheet: list[SheetRow],
         earlier: list[FetchRow],
     ) -> None:
         self.settings, self.source, self.downloader, self.directory = settings, source, downloader, directory
         self.earlier = {(row.clip, row.asked): row for row in earlier}
+        self.clips: dict[tuple[str, str], list[SheetRow]] = {}
+        for row in sheet:
+            if row.kept:
+                self.clips.setdefault((row.url, row.file), []).append(row)
         self.files: dict[tuple[str, str], Media | Dropped] = {}
 
     def fetch(self, sheet: SheetRow) -> FetchRow:
@@ -103,8 +110,19 @@ class Fetcher:
 
     def _asked(self, sheet: SheetRow) -> str:
         """A fingerprint of what decides how a clip's fetch ends, but for the world outside."""
+        needs = sorted({(row.segments, row.rate) for row in self.clips.get((sheet.url, sheet.file), ())})
         limits = self.settings.source.scan.model_dump_json()
-        return hashlib.sha256("\n".join([sheet.url, sheet.file, sheet.sha256, limits]).encode()).hexdigest()[:16]
+        words = json.dumps([sheet.url, sheet.file, sheet.sha256, needs, limits])
+        return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+    def _until(self, path: Path, sheet: SheetRow) -> int | None:
+        """The frame after the last that a clip of the file needs, None where one needs the whole."""
+        clips = self.clips[(sheet.url, sheet.file)]
+        limits = self.settings.source.scan
+        # A list that counts in frames of another rate is of use once the file's rate is known: by its first frame.
+        rate = scan(path, limits, 1).fps if any(row.rate > 0 for row in clips) else 0.0
+        ends = [end for row in clips for _, end, _ in row.parts(rate)]
+        return max(ends) if ends and min(ends) >= 0 else None
 
     def _media(self, sheet: SheetRow, old: FetchRow | None) -> Media | Dropped:
         """Bring the file of a clip and look into it, unless it is the one that ``old`` describes."""
@@ -124,7 +142,7 @@ class Fetcher:
         size = path.stat().st_size if path.is_file() else 0
         if old is not None and old.kept and old.bytes == size and old.sha256 == (digest := sha256(path)):
             return Media(path, digest, size, VideoInfo(old.width, old.height, old.fps, old.frames))
-        info = scan(path, self.settings.source.scan)
+        info = scan(path, self.settings.source.scan, self._until(path, sheet))
         digest = sha256(path)
         if sheet.sha256 and digest != sheet.sha256:
             raise Dropped("hash-mismatch", f"{sheet.file} is not the pinned file")
@@ -164,7 +182,7 @@ def _run(arguments: argparse.Namespace) -> None:
     sheet = read_sheet(arguments.sheet, arguments.shard)
     _check_addresses(sheet, arguments.sheet)
     with Downloader(output.parent.parent / "downloads", settings.download) as downloader:
-        fetcher = Fetcher(settings, open_source(settings.source), downloader, directory, _earlier(output))
+        fetcher = Fetcher(settings, open_source(settings.source), downloader, directory, sheet, _earlier(output))
         rows = [fetcher.fetch(row) for row in progress(sheet, "fetch")]
     directory.mkdir(parents=True, exist_ok=True)
     write_stage(output, rows, FetchRow, bytes=sum({row.path: row.bytes for row in rows}.values()))

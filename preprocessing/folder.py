@@ -9,7 +9,7 @@ from preprocessing.backends import BoxDetector, MediapipeBoxes
 from preprocessing.cli import InputError, progress
 from preprocessing.entries import BLOCK_SECONDS, SPLITS, Entry, Segment, blocks, last_quarter
 from preprocessing.reasons import Dropped
-from preprocessing.settings import ScanSettings, SourceSettings
+from preprocessing.settings import FolderSettings, ScanSettings
 from preprocessing.video import VideoInfo, frames, scan
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ LOOKS = 8
 class FolderSource:
     """Every video file directly in a folder; the files stay where they are."""
 
-    def __init__(self, settings: SourceSettings) -> None:
-        if settings.path is None or not settings.path.is_dir():
+    def __init__(self, settings: FolderSettings) -> None:
+        if not settings.path.is_dir():
             raise InputError(f"{settings.path} is not a folder of videos.")
         self.folder = settings.path
         self.limits = settings.scan

@@ -2,6 +2,8 @@
 
 PERMANENT: dict[str, str] = {
     "duplicate": "another file of the folder has the same stem, or the list names the clip twice",
+    "bad-row": "the list's row, or the file's place, is not as the dataset's format says",
+    "no-camera": "the list of cameras has none for this image",
     "bad-name": "the file's name is not valid UTF-8, or not a plain name",
     "bad-url": "the list's address is not one of a YouTube video or of a file on the web",
     "not-a-video": "the file's suffix is not one of a video, or the source answers with something else",
@@ -38,7 +40,7 @@ REASONS: dict[str, str] = PERMANENT | TRANSIENT
 """Every reason with its one-line explanation."""
 
 STAGES = ("sheets", "fetch", "crop", "faces", "masks", "shards")
-"""The stages in the order in which a clip passes them."""
+"""The stages in the order in which a clip passes them; photos go from the sheet to ``photos`` alone."""
 
 
 class Dropped(Exception):

@@ -1,7 +1,7 @@
 """Typed settings of the data stages; each stage's command takes its own block as ``--settings``."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -53,28 +53,90 @@ class DownloadSettings(Block):
     )
 
 
-class SourceSettings(Block):
-    """Where a dataset's videos come from."""
+class _SourceSettings(Block):
+    """What the settings of every kind of source share."""
 
-    kind: Literal["embedded", "folder"] = Field(
-        description="embedded: four clips of three people out of registry packages; folder: the user's own videos"
-    )
-    path: Path | None = Field(default=None, description="the folder of videos (kind: folder only)")
-    frames: dict[str, PositiveInt] = Field(
-        default_factory=dict,
-        description="use only the first so many frames of these clips; empty: whole clips (kind: embedded only)",
-    )
     scan: ScanSettings = Field(default_factory=ScanSettings, description="limits of the first look into a video")
 
+
+LISTS = "your own copy of the dataset's lists: a file, or the folder that holds them; null: fetched"
+
+
+class EmbeddedSettings(_SourceSettings):
+    """Four clips of three people out of registry packages."""
+
+    kind: Literal["embedded"] = Field(description="the clips that registry packages carry")
+    frames: dict[str, PositiveInt] = Field(
+        default_factory=dict, description="use only the first so many frames of these clips; empty: whole clips"
+    )
+
+
+class FolderSettings(_SourceSettings):
+    """A folder of your own videos, with an optional clips.csv."""
+
+    kind: Literal["folder"] = Field(description="a folder of your own videos")
+    path: Path = Field(description="the folder of videos")
+
+
+class ListSettings(_SourceSettings):
+    """A table of your own clips, each a YouTube video, a file behind an address, or a file of yours."""
+
+    kind: Literal["list"] = Field(description="a table of your own clips")
+    path: Path = Field(description="the CSV file; files that it names are relative to its folder")
+
+
+class VoxCeleb1Settings(_SourceSettings):
+    """VoxCeleb1: lists of clips in YouTube's videos."""
+
+    kind: Literal["voxceleb1"] = Field(description="VoxCeleb1, by its lists")
+    clips: Literal["fomm", "utterances"] = Field(
+        default="fomm", description="fomm: the clips of FOMM's sheet; utterances: those of the authors' own files"
+    )
+    lists: Path | None = Field(default=None, description=LISTS)
+
+
+class VoxCeleb2Settings(_SourceSettings):
+    """VoxCeleb2: your copy of its mp4 parts, or its utterance files, whose clips are in YouTube's videos."""
+
+    kind: Literal["voxceleb2"] = Field(description="VoxCeleb2, by your copy")
+    path: Path | None = Field(default=None, description="folder that holds dev/mp4/id…/… and test/mp4/id…/…")
+    lists: Path | None = Field(default=None, description="folder or zip of utterance files, instead of `path`")
+
     @model_validator(mode="after")
-    def _fits_its_kind(self) -> "SourceSettings":
-        if self.kind == "folder" and self.path is None:
-            raise ValueError("source.path is missing: source.kind = 'folder' needs the folder of videos")
-        if self.kind == "embedded" and self.path is not None:
-            raise ValueError("source.path is only for source.kind = 'folder'")
-        if self.kind == "folder" and self.frames:
-            raise ValueError("source.frames is only for source.kind = 'embedded'")
+    def _one_of_both(self) -> "VoxCeleb2Settings":
+        if (self.path is None) == (self.lists is None):
+            raise ValueError("kind 'voxceleb2' needs path (your copy of the mp4 parts) or lists (utterance files)")
         return self
+
+
+class TalkingHead1KHSettings(_SourceSettings):
+    """TalkingHead-1KH: lists of clips in YouTube's videos."""
+
+    kind: Literal["talkinghead1kh"] = Field(description="TalkingHead-1KH, by its lists")
+    parts: list[Literal["train", "val"]] = Field(
+        default=["train", "val"], min_length=1, description="which of its lists are used; val is the test part"
+    )
+    lists: Path | None = Field(default=None, description=LISTS)
+
+
+class FFHQSettings(_SourceSettings):
+    """Real photos with cameras in EG3D's layout, for the adversarial fine-tune; not a dataset of videos."""
+
+    kind: Literal["ffhq"] = Field(description="photos with cameras, for the adversarial fine-tune only")
+    path: Path = Field(description="the folder of photos with EG3D's dataset.json")
+
+
+SourceSettings = Annotated[
+    EmbeddedSettings
+    | FolderSettings
+    | ListSettings
+    | VoxCeleb1Settings
+    | VoxCeleb2Settings
+    | TalkingHead1KHSettings
+    | FFHQSettings,
+    Field(discriminator="kind"),
+]
+"""Where a dataset's videos come from: one block for each kind."""
 
 
 class DatasetSettings(Block):

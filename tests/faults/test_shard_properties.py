@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preprocessing.cli import InputError
-from preprocessing.files import sha256, write_json
+from preprocessing.files import sha256
+from preprocessing.layout import names
 from preprocessing.reader import ShardReader
-from preprocessing.shardindex import sealed
+from preprocessing.shardindex import write_index
 from preprocessing.tars import TarFile, dump_array, load_array, tar_writer
 
 NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,98}", fullmatch=True)
@@ -101,11 +102,10 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "tiny" / "shards"
     folder.mkdir(parents=True)
     with tar_writer(folder / "00000.tar") as writer:
-        writer.add("a_00.meta.json", b"{}")
-        writer.add("a_00.cameras.npy", dump_array(np.zeros((3, 25), np.float32)))
+        for name in names("a_00", 3):
+            writer.add(name, b"{}")
     sample = {"key": "a_00", "clip": "a", "person": "ann", "split": "train", "frames": 3, "fps": 25.0}
-    index = {"tar": "00000.tar", "sha256": writer.sha256, "samples": [sample]}
-    write_json(folder / "00000.json", sealed(index))
+    write_index(folder / "00000.tar", writer, [sample])
     assert ShardReader(folder).samples[0].person == "ann"
     return folder
 

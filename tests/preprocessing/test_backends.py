@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from preprocessing.backends import BATCH, BATCH_BYTES, FaceMesh, MediapipeBoxes, SelfieSegmentation, batches, require_embedded
+from preprocessing.backends import (
+    BATCH,
+    BATCH_BYTES,
+    FaceMesh,
+    MediapipeBoxes,
+    SelfieSegmentation,
+    batches,
+    require_embedded,
+)
 from preprocessing.cli import InputError
 from preprocessing.video import frames
 from preprocessing.window import context, cut

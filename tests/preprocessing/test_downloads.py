@@ -26,7 +26,7 @@ from preprocessing.settings import DownloadSettings
 from preprocessing.sheets import SheetRow, build, write_rows
 from tests.web_server import Web
 
-QUICK = {"throttle_seconds": 0, "pause_seconds": 0, "stall_seconds": 0.4, "tries": 2}
+QUICK = {"throttle_seconds": 0, "pause_seconds": 0, "stall_seconds": 10, "tries": 2}
 BODY = np.random.default_rng(0).bytes(1 << 20)
 
 
@@ -135,7 +135,7 @@ def test_only_passing_failures_are_tried_again(web: Web, tmp_path: Path, videos,
     assert table.name == "00000.again1.parquet"
     looked: list[str] = []
     real = fetch.scan
-    monkeypatch.setattr(fetch, "scan", lambda path, limits: looked.append(path.name) or real(path, limits))
+    monkeypatch.setattr(fetch, "scan", lambda path, *rest: looked.append(path.name) or real(path, *rest))
     del web.answers["late.mp4"]
     web.paths.clear()
     second = shard.rerun()
@@ -208,9 +208,9 @@ def test_a_download_that_takes_too_long_is_killed_and_continued(web: Web, tmp_pa
     """Every byte in time, the whole never: only the wall clock ends it. What came is kept."""
     web.files |= {"slow.bin": BODY[:400], "next.bin": BODY}
     web.drips["slow.bin"] = 0.02
-    settings = DownloadSettings(**(QUICK | {"wall_seconds": 1.5}))
+    settings = DownloadSettings(**(QUICK | {"wall_seconds": 3}))
     with Downloader(tmp_path / "store", settings) as downloader:
-        with pytest.raises(Dropped, match=r"slow.bin: the download took more than 1.5 s") as raised:
+        with pytest.raises(Dropped, match=r"slow.bin: the download took more than 3 s") as raised:
             downloader.bring(f"{web.url}/slow.bin", "slow.bin", tmp_path / "d")
         assert raised.value.reason == "timeout"
         # A hang does not hang the shard.
@@ -223,10 +223,11 @@ def test_silence_is_a_timeout(web: Web, tmp_path: Path):
     web.files["a.bin"] = BODY
     for _ in range(2):
         web.stall(1000)
-    with Downloader(tmp_path / "store", DownloadSettings(**QUICK)) as downloader:
+    with Downloader(tmp_path / "store", DownloadSettings(**(QUICK | {"stall_seconds": 0.5}))) as downloader:
         with pytest.raises(Dropped) as raised:
             downloader.bring(f"{web.url}/a.bin", "a.bin", tmp_path)
         assert raised.value.reason == "timeout"
+    with Downloader(tmp_path / "store", DownloadSettings(**QUICK)) as downloader:
         assert downloader.bring(f"{web.url}/a.bin", "a.bin", tmp_path).read_bytes() == BODY
 
 
@@ -234,7 +235,7 @@ def test_a_killed_fetch_is_resumed(web: Web, tmp_path: Path, videos):
     """Killed in the middle of the second file: the first is not asked for again, of the second only the rest."""
     padded = videos["v.mkv"] + bytes(1 << 20)
     web.files |= {"a.mp4": videos["v.mp4"], "b.mkv": padded}
-    shard = Shard(tmp_path / "d", clips(web, "a.mp4", "b.mkv"), stall_seconds=60)
+    shard = Shard(tmp_path / "d", clips(web, "a.mp4", "b.mkv"), stall_seconds=600)
     half = len(padded) // 2
     web.faults = [("", 0, {}), ("stall", half, {})]
     process = subprocess.Popen([sys.executable, "-m", "preprocessing.fetch", *shard.arguments()], stderr=-3)

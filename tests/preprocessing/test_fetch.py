@@ -34,7 +34,7 @@ class Flaky:
 def fetch_clip(sheet: SheetRow, source: Flaky, directory: Path, *earlier: FetchRow, **settings: object) -> FetchRow:
     block = DatasetSettings.model_validate({"source": {"kind": "embedded"}, "download": settings})
     downloader = Downloader(directory / "downloads", DownloadSettings())
-    return Fetcher(block, source, downloader, directory, list(earlier)).fetch(sheet)
+    return Fetcher(block, source, downloader, directory, [sheet], list(earlier)).fetch(sheet)
 
 
 def test_a_fetched_clip_is_described(tmp_path: Path, make_video):
@@ -107,11 +107,31 @@ def test_what_a_retry_tries(tmp_path: Path, make_video, monkeypatch: pytest.Monk
 
     looked: list[Path] = []
     real = fetch.scan
-    monkeypatch.setattr(fetch, "scan", lambda path, limits: looked.append(path) or real(path, limits))
+    monkeypatch.setattr(fetch, "scan", lambda path, *rest: looked.append(path) or real(path, *rest))
     kept = fetch_clip(sheet, Flaky(path, 0), tmp_path)
     assert fetch_clip(sheet, Flaky(path, 0), tmp_path, kept) == kept and looked == [path]
     make_video(path, frames=15)
     assert fetch_clip(sheet, Flaky(path, 0), tmp_path, kept).frames == 15
+
+
+def test_a_file_is_looked_into_as_far_as_its_clips_need(tmp_path: Path, make_video):
+    """Counted in the file's frames, which a list of another rate is brought to; an open end needs the whole."""
+    path = make_video(tmp_path / "a.mp4", frames=40)
+
+    def frames(*rows: SheetRow) -> int:
+        block = DatasetSettings.model_validate({"source": {"kind": "embedded"}})
+        downloader = Downloader(tmp_path / "downloads", DownloadSettings())
+        fetcher = Fetcher(block, Flaky(path, 0), downloader, tmp_path, list(rows), [])
+        [known] = {fetcher.fetch(row).frames for row in rows}
+        return known
+
+    def clip(segments: str, rate: float = 0) -> SheetRow:
+        return SheetRow(segments, "a", file="a.mp4", segments=segments, rate=rate)
+
+    first, last = clip('[[0, 10, "train"]]'), clip('[[3, 5, "train"], [12, 18, "test"]]')
+    assert (frames(first), frames(last), frames(first, last)) == (10, 18, 18)
+    assert frames(first, clip('[[20, -1, "train"]]')) == frames(clip("[]")) == frames(clip('[[0, 90, "train"]]')) == 40
+    assert frames(clip('[[0, 10, "train"]]', rate=12.5)) == 20
 
 
 def test_missing_options_are_one_sentence(capsys: pytest.CaptureFixture[str]):

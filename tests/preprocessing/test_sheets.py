@@ -70,10 +70,20 @@ def test_the_command_writes_parquet_and_csv_alike(tmp_path: Path):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ('{"source": {"kind": "tape"}}', "source.kind"),
-        ('{"source": {"kind": "folder"}}', "source.path is missing"),
+        (
+            '{"source": {"kind": "tape"}}',
+            "'source.kind' = 'tape' is wrong: input should be one of 'embedded', 'folder', 'list', 'voxceleb1'",
+        ),
+        ('{"source": {"kind": "folder"}}', "key 'source.path' is missing"),
+        ('{"source": {"path": "x"}}', "key 'source.kind' is missing"),
+        (
+            '{"source": {"kind": "folder", "paht": "x"}}',
+            "unknown key 'source.paht' for kind 'folder' (did you mean 'path'?)",
+        ),
+        ('{"source": {"kind": "voxceleb2"}}', "kind 'voxceleb2' needs path (your copy of the mp4 parts) or lists"),
+        ('{"source": {"kind": "talkinghead1kh", "parts": ["tran"]}}', "'source.parts.0' = 'tran' is wrong"),
         ('{"source": {"kind": "folder", "path": "/nowhere"}}', "/nowhere is not a folder"),
-        ('{"source": {"kind": "embedded", "path": "x"}}', "source.path is only for"),
+        ('{"source": {"kind": "embedded", "path": "x"}}', "unknown key 'source.path' for kind 'embedded'."),
         ('{"source": {"kind": "embedded", "frames": {"frank": 3}}}', "'frank', which is not an embedded clip"),
         ('{"source": {"kind": "embedded", "frames": {"franck": 0}}}', "source.frames.franck"),
         ('{"source": {"kind": "embedded"}, "shards": 0}', "shards"),

@@ -55,8 +55,8 @@ def test_ablation_rows_are_tested_across_identities_only(plan):
 
 def test_the_copy_needs_no_weights_but_a_size(plan):
     assert plan.weights("mini", "copy") == []
-    assert plan.method_arguments("mini", "copy") == "copy --resolution 48"
-    assert plan.method_arguments("mini", "planedict").endswith("results/mini/checkpoints/planedict/final.safetensors")
+    assert plan.method_arguments("copy", []) == "copy --resolution 48"
+    assert plan.method_arguments("planedict", ["a/final.safetensors"]) == "planedict --checkpoint a/final.safetensors"
 
 
 def test_names_of_the_tables(plan):

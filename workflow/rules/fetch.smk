@@ -1,7 +1,8 @@
 # Which clips there are, and their media on this machine.
 rule write_sheet:
     input:
-        lambda wildcards: PLAN.source_files(wildcards.dataset),
+        lambda wildcards: local(PLAN.source_files(wildcards.dataset)),
+        lambda wildcards: PLAN.list_checks(wildcards.dataset),
     output:
         parquet="data/{dataset}/sheets/clips.parquet",
         csv="data/{dataset}/sheets/clips.csv",
@@ -13,7 +14,7 @@ rule write_sheet:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=lambda wildcards: PLAN.memory(500, wildcards.dataset),
     params:
         # How media are downloaded is of no concern to a list.
         settings=lambda wildcards: PLAN.settings(

@@ -16,7 +16,7 @@ rule measure_variant:
     resources:
         mem_mb=2500,
     params:
-        shards=PLAN.shard_folders(RUN.datasets),
+        shards=lambda wildcards, input: plan.folders(input.shards),
         # Fitting strangers to their photos is a question to one model, not to each.
         steps=lambda wildcards: (
             RUN.evaluation.fit_steps if wildcards.method == PLAN.main_method else 0

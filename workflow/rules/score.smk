@@ -25,7 +25,7 @@ rule score_pairs:
     message:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
-        "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
+        "python -m evaluation.scores --shards $(dirname {input.shards[0]}) --pairs {input.pairs}"
         " --real {input.real} --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads}"
         " {params.readings} --settings {params.settings:q} --log {log}"
 
@@ -46,7 +46,7 @@ rule measure_health:
     resources:
         mem_mb=2500,
     params:
-        shards=PLAN.shard_folders(RUN.test_on),
+        shards=lambda wildcards, input: plan.folders(input.shards),
     message:
         "Measuring whether motion transfers and identity stays ({wildcards.run})"
     shell:

@@ -48,12 +48,12 @@ rule account_for_clips:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards: PLAN.memory(500, wildcards.dataset),
     message:
         "Accounting for the clips of {wildcards.dataset}"
     shell:
         "python -m preprocessing.account --dataset {wildcards.dataset} --sheet {input.sheet}"
-        " --shards data/{wildcards.dataset}/shards --output {output.json} --log {log}"
+        " --shards $(dirname {input[0]}) --output {output.json} --log {log}"
 
 
 rule draw_samples:
@@ -78,5 +78,5 @@ rule draw_samples:
     message:
         "Drawing samples of {wildcards.dataset}"
     shell:
-        "python -m preprocessing.samples --shards data/{wildcards.dataset}/shards --crop data/{wildcards.dataset}/crop"
+        "python -m preprocessing.samples --shards $(dirname {input.shards[0]}) --crop $(dirname {input.crop[0]})"
         " --output {output} --log {log}"
