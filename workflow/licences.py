@@ -3,7 +3,6 @@
 ``python -m workflow.licences`` rewrites them; a test fails when they have drifted.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -50,10 +49,10 @@ def page(text: str) -> str:
     }
     for name, content in contents.items():
         begin, end = BEGIN.format(name=name), END.format(name=name)
-        pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
-        text, found = re.subn(pattern, lambda _, whole=begin + content + end: whole, text, flags=re.DOTALL)
-        if found != 1:
-            raise ValueError(f"{PAGE} must hold the marks of the table {name} once, not {found} times")
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"{PAGE} must hold the marks of the table {name} once")
+        before, _, after = text.partition(begin)
+        text = before + begin + content + end + after.partition(end)[2]
     return text
 
 
