@@ -50,9 +50,9 @@ def page(text: str) -> str:
     for name, content in contents.items():
         begin, end = BEGIN.format(name=name), END.format(name=name)
         if text.count(begin) != 1 or text.count(end) != 1:
-            raise ValueError(f"{PAGE} must hold the marks of the table {name} once each")
-        before, _, rest = text.partition(begin)
-        text = before + begin + content + end + rest.partition(end)[2]
+            raise ValueError(f"{PAGE} must hold the marks of the table {name} once")
+        before, _, after = text.partition(begin)
+        text = before + begin + content + end + after.partition(end)[2]
     return text
 
 

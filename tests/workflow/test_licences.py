@@ -14,5 +14,5 @@ def test_the_page_is_as_generated() -> None:
 
 
 def test_a_page_without_its_marks_is_refused() -> None:
-    with pytest.raises(ValueError, match="the marks of the table datasets once, not 0 times"):
+    with pytest.raises(ValueError, match="must hold the marks of the table datasets once"):
         page("# Licences\n")
