@@ -6,14 +6,12 @@ hats) is 6, foreground of unknown part; foreground below the chin is torso.
 """
 
 import argparse
-import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from preprocessing.backends import Segmenter, SelfieSegmentation, batches, require_embedded
 from preprocessing.cli import add_common, load_settings, progress, run_command
@@ -72,7 +70,8 @@ def _reduced(frame: np.ndarray) -> np.ndarray:
     if factor >= 1:
         return frame
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    # to more than half, averaging four pixels is enough, and three times as fast
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if factor < 0.5 else cv2.INTER_LINEAR)
 
 
 def _enlarged(person: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -128,9 +127,8 @@ def below_chin(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def encode_mask(mask: np.ndarray) -> bytes:
     """A label image [S, S] uint8 as an 8-bit PNG of one channel."""
-    stream = io.BytesIO()
-    Image.fromarray(mask).save(stream, "PNG", compress_level=6)
-    return stream.getvalue()
+    _, data = cv2.imencode(".png", mask)
+    return bytes(data)
 
 
 def main(argv: list[str] | None = None) -> None:
