@@ -94,7 +94,8 @@ def add_clip(
         writer.add(f"{name}.mask.png", masks.read(f"{name}.mask.png"))
     entries = []
     for key, meta in chosen.metas.items():
-        writer.add(f"{key}.meta.json", dump_json(meta | {"software": SOFTWARE}))
+        backends = meta["backends"] | masks.mapping(f"{key}.meta.json")
+        writer.add(f"{key}.meta.json", dump_json(meta | {"backends": backends, "software": SOFTWARE}))
         for name in ("cameras.npy", "landmarks.npy"):
             writer.add(f"{key}.{name}", faces.read(f"{key}.{name}"))
         entry = {name: meta[name] for name in ("key", "clip", "person", "split", "fps")}
