@@ -32,8 +32,9 @@ from skimage.transform import resize
 from preprocessing.backends import FaceMesh, MediapipeBoxes, SelfieSegmentation
 from preprocessing.cameras import intrinsics
 from preprocessing.embedded import cache_directory
-from preprocessing.faces import solve_camera
-from preprocessing.masks import encode_mask, region_mask
+from preprocessing.masks import encode_mask
+from preprocessing.pose import solve_camera
+from preprocessing.regions import region_mask
 from preprocessing.tracking import ZERO, pick
 from preprocessing.tubes import Tube, TubeRule, find_tubes
 
@@ -65,7 +66,7 @@ def shard(folder: Path, video: Path, clips: int) -> tuple[int, np.ndarray]:
     inputs = [part for name in STAGES[1:4] for part in (f"--{name}", rows[name])]
     options = {
         "fetch": [*sheet, "--shard", "0", *dataset],
-        "crop": [*sheet, "--fetch", rows["fetch"], "--settings", json.dumps(CROP)],
+        "crop": [*sheet, "--shard", "0", "--fetch", rows["fetch"], "--settings", json.dumps(CROP)],
         "faces": inputs[:2],
         "masks": inputs[:4],
         "shards": inputs,

@@ -47,7 +47,7 @@ class Clip:
 
     sample: Sample
     cameras: Float[np.ndarray, "t 25"]
-    landmarks: Float[np.ndarray, "t 478 3"]
+    landmarks: Float[np.ndarray, "t points 3"]
     frame_side: int
 
     @cached_property

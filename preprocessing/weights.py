@@ -23,6 +23,10 @@ COLUMNS = ("name", "url", "sha256", "bytes", "licence", "gated", "used_by")
 # Files of Deep3DFaceRecon, named here so that planning a run need not load its network.
 DEEP3D_NETWORK = "epoch_20.pth"
 DEEP3D_LANDMARKS = "similarity_Lm3D_all.mat"
+# Those of the other detectors of the paper.
+S3FD = "s3fd-619a316812.pth"
+FAN = "2DFAN4-11f355bf06.pth.tar"
+BISENET = "79999_iter.pth"
 UNVERIFIED = "unverified"
 
 
@@ -109,6 +113,11 @@ def digest(path: Path) -> str:
     """SHA-256 of a file, computed once per process while size and time stay."""
     state = path.stat()
     return _digest(path, state.st_size, state.st_mtime_ns)
+
+
+def named(path: Path) -> str:
+    """What a sample's meta says of a file of weights: its name and the first digits of its sha256."""
+    return f"{path.name}:{digest(path)[:12]}"
 
 
 def missing(name: str) -> str | None:

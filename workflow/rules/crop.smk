@@ -4,6 +4,7 @@ rule crop_clips:
         sheet="data/{dataset}/sheets/clips.parquet",
         fetched="data/{dataset}/fetch/{shard}.parquet",
         media="data/{dataset}/fetch/{shard}",
+        weights=PLAN.checks(PLAN.data_weights("crop")),
     output:
         tubes="data/{dataset}/crop/{shard}.tubes.json",
         rows="data/{dataset}/crop/{shard}.parquet",
@@ -22,5 +23,6 @@ rule crop_clips:
     message:
         "Cropping shard {wildcards.shard} of {wildcards.dataset}"
     shell:
-        "python -m preprocessing.crop --sheet {input.sheet} --fetch {input.fetched} --output {output.rows}"
+        "python -m preprocessing.crop --sheet {input.sheet} --shard {wildcards.shard} --fetch {input.fetched}"
+        " --output {output.rows}"
         " --settings {params.settings:q} --log {log}"

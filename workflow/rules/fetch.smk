@@ -26,6 +26,8 @@ rule write_sheet:
 rule fetch_clips:
     input:
         sheet="data/{dataset}/sheets/clips.parquet",
+        # What the detectors lack is named before anything is brought.
+        registered=ancient("data/weights.checked"),
     output:
         rows="data/{dataset}/fetch/{shard}.parquet",
         stats="data/{dataset}/fetch/{shard}.json",
