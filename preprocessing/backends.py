@@ -1,18 +1,15 @@
 """Detectors behind one small interface, batch first; the embedded ones carry their weights in mediapipe's wheel.
 
-The paper's backends have their names here too; until their weights can be loaded, asking for one ends in one
-sentence that says what is missing.
+The paper's, whose weights are fetched, have modules of their own; preprocessing.choice builds what the settings name.
 """
 
 import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-
-from preprocessing.cli import InputError
 
 
 class BoxDetector(Protocol):
@@ -34,6 +31,42 @@ class LandmarkDetector(Protocol):
 
         None where there is no face.
         """
+
+
+Solved = tuple[np.ndarray, float]
+"""A camera label [25] and how far, in pixels (median), it puts the head's points from the landmarks."""
+
+
+class CameraFinder(Protocol):
+    """Finds the cameras that see faces."""
+
+    name: str
+
+    def __call__(
+        self, windows: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], matrices: Sequence[np.ndarray]
+    ) -> list[Solved | None]:
+        """The camera of each of ``windows`` [S, S, 3] uint8 RGB, in EG3D's world before a clip's own scale.
+
+        ``landmarks`` are the face's [478 or 68, 3] in the window's pixels, ``matrices`` [3, 3] the window's normalised
+        intrinsics, which the label has. None where there is no such camera.
+        """
+
+
+class View(NamedTuple):
+    """A face to be parsed: the whole frame [H, W, 3], the window in it and the landmarks in the window's pixels."""
+
+    frame: np.ndarray
+    box: tuple[float, float, float, float]
+    landmarks: np.ndarray
+
+
+class RegionParser(Protocol):
+    """Tells the parts of a person."""
+
+    name: str
+
+    def __call__(self, views: Sequence[View], size: int) -> list[np.ndarray]:
+        """Labels [size, size] uint8 of each view's window, as preprocessing.masks numbers them."""
 
 
 class Segmenter(Protocol):
@@ -164,19 +197,3 @@ class SelfieSegmentation:
     def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See :class:`Segmenter`."""
         return [np.asarray(self._model(frame, "segmentation_mask")) for frame in frames]
-
-
-_MISSING = {
-    "sfd": "face-alignment's SFD weights (s3fd-619a316812.pth)",
-    "fan": "face-alignment's 2D-FAN-4 weights (2DFAN4-11f355bf06.pth.tar)",
-    "deep3dfacerecon": "Deep3DFaceRecon's weights (epoch_20.pth) and the licence-gated Basel Face Model 2009",
-    "bisenet": "face-parsing.PyTorch's BiSeNet weights (79999_iter.pth)",
-}
-
-
-def require_embedded(key: str, name: str) -> None:
-    """Raise :class:`InputError` when ``name`` (the value of setting ``key``) is a backend without its weights here."""
-    if name in _MISSING:
-        raise InputError(
-            f"{key} = '{name}' needs {_MISSING[name]}, which this version cannot load yet; use the embedded backend."
-        )

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from preprocessing.backends import FaceMesh, MediapipeBoxes, require_embedded
+from preprocessing import choice
+from preprocessing.backends import FaceMesh
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
 from preprocessing.fetch import FetchRow
 from preprocessing.files import write_json
@@ -52,14 +53,13 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
     """Tubes of one clip as written to ``.tubes.json``; raises :class:`Dropped` when none survives."""
     kept: list[tuple[str, Tube]] = []
     rejected: list[Tube] = []
-    total = len(track.boxes)
     covered = 0
     for start, end, split in sheet.parts(media.fps):
-        end = total if end < 0 else min(end, total)
+        start, end = max(start, track.start), track.end if end < 0 else min(end, track.end)
         if start >= end:
             continue
         covered += end - start
-        boxes: list[Box] = [tuple(box) for box in track.boxes[start:end].tolist()]
+        boxes: list[Box] = [tuple(box) for box in track.boxes[start - track.start : end - track.start].tolist()]
         for tube in find_tubes(boxes, media.height, media.width, rule_of(settings)):
             moved = Tube(tube.start + start, tube.end + start, tube.tube, tube.crop, tube.reason, tube.padded)
             if tube.reason is None and len(_inside(track.fits, moved)):
@@ -96,6 +96,16 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
     return tubes
 
 
+def own_frames(sheet: SheetRow, media: FetchRow) -> list[tuple[int, int]]:
+    """The span of a clip's own frames, from its first segment to its last, within the file; none where it has none.
+
+    Of a download that holds many clips, the frames of the others are not looked at.
+    """
+    parts = [(max(start, 0), media.frames if end < 0 else end) for start, end, _ in sheet.parts(media.fps)]
+    span = min((start for start, _ in parts), default=0), max((end for _, end in parts), default=0)
+    return [span] if span[0] < span[1] else []
+
+
 def _inside(fits: np.ndarray, tube: Tube) -> np.ndarray:
     """Fits of a tube's sampled frames."""
     return fits[(fits[:, 0] >= tube.start) & (fits[:, 0] < tube.end)]
@@ -123,10 +133,10 @@ def centres(fits: np.ndarray, tube: Tube, fps: float, settings: CropSettings) ->
 
 def _why_none(track: Track, rejected: list[Tube], covered: int) -> Dropped:
     """Why a clip has no tube: the reason against the longest of its tubes that shows a face."""
-    if not track.boxes.any():
-        return Dropped("no-face", f"none in {len(track.boxes)} frames")
     if not covered:
         return Dropped("no-segment", f"{len(track.boxes)} frames")
+    if not track.boxes.any():
+        return Dropped("no-face", f"none in {len(track.boxes)} frames")
     shown = [tube for tube in rejected if tube.reason != "zero-size"]
     if not shown:
         return Dropped("no-face", "none in the frames that the sheet names")
@@ -145,7 +155,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     parser = argparse.ArgumentParser(prog="python -m preprocessing.crop", description=__doc__)
     parser.add_argument("--sheet", type=Path, required=True, metavar="PARQUET", help="sheet of the dataset")
-    parser.add_argument("--shard", type=int, metavar="N", help="read only this shard's part of the sheet")
+    parser.add_argument("--shard", type=int, required=True, metavar="N", help="the shard's number")
     parser.add_argument("--fetch", type=Path, required=True, metavar="PARQUET", help="rows of the shard's fetch stage")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET", help="rows; .tubes.json beside")
     add_common(parser)
@@ -154,13 +164,12 @@ def main(argv: list[str] | None = None) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, CropSettings, "crop")
-    require_embedded("crop.backend", settings.backend)
-    sheets = {row.clip: row for row in read_sheet(arguments.sheet, arguments.shard) if row.kept}
+    detect, mesh = choice.boxes(settings), FaceMesh()
     fetched = read_rows(arguments.fetch, FetchRow)
+    sheets = {row.clip: row for row in read_sheet(arguments.sheet, arguments.shard) if row.kept}
     start_stage(arguments.output)
     rows: list[Row] = []
     tubes: list[dict[str, Any]] = []
-    detect, mesh = MediapipeBoxes(settings.confidence), FaceMesh()
     for media in progress(fetched, "crop"):
         row = plain(media)
         if row.kept:
@@ -168,17 +177,17 @@ def _run(arguments: argparse.Namespace) -> None:
                 raise InputError(f"{arguments.sheet} does not list clip '{media.clip}' of {arguments.fetch}.")
             sheet = sheets[media.clip]
             try:
-                last = max((math.inf if end < 0 else end for _, end, _ in sheet.parts(media.fps)), default=0)
-                spans = None if last == math.inf else [(0, int(last))]
-                stream = frames(media.path, settings.decode, spans)
-                track = follow(stream, detect, mesh, settings.every)
+                stream = frames(media.path, settings.decode, own_frames(sheet, media))
+                track = follow(stream, detect, mesh, settings.every, sheet.place(media.height, media.width))
                 tubes += crop_clip(sheet, media, settings, track)
             except Dropped as dropped:
                 row = drop(row, "crop", dropped)
                 log.info("%s dropped: %s", media.clip, dropped)
         rows.append(row)
     tubes.sort(key=lambda tube: tube["key"])
-    write_json(arguments.output.with_suffix(".tubes.json"), {"settings": settings.model_dump(), "tubes": tubes})
+    backends = {"boxes": detect.name, "window": mesh.name}
+    value = {"settings": settings.model_dump(), "backends": backends, "tubes": tubes}
+    write_json(arguments.output.with_suffix(".tubes.json"), value)
     write_stage(arguments.output, rows, tubes=len(tubes), frames=sum(tube["end"] - tube["start"] for tube in tubes))
 
 

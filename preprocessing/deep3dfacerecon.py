@@ -2,7 +2,8 @@
 
 A face's five points and the five of a standard face in space give the scale and the place of a 224² crop; a ResNet-50
 regresses from it the coefficients of a morphable model, the head's pose and the light. The layout of network and files
-is that of the public project (``models/networks.py``, ``util/preprocess.py``, ``util/load_mats.py``).
+is that of the public project (``models/networks.py``, ``util/preprocess.py``, ``util/load_mats.py``). The pose needs no
+morphable model.
 """
 
 from collections.abc import Sequence
@@ -18,13 +19,16 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 
 from preprocessing import weights
+from preprocessing.cameras import intrinsics
 from preprocessing.cli import InputError
 from preprocessing.geometry import scaled_orthographic
+from preprocessing.points import IBUG
 from preprocessing.statedicts import fill
 
 SIDE = 224
 STANDARD_SCALE = 102.0  # pixels of the crop per unit of the standard face
-FIVE = ((36, 39), (42, 45), (30,), (48,), (54,))  # eyes (of their corners), nose, corners of the mouth among 68 points
+FOCAL = 1015.0  # pixels of the crop
+CAMERA_DISTANCE = 10.0  # of the camera from the origin before the head moves, in decimetres
 
 
 class Coefficients(NamedTuple):
@@ -89,7 +93,33 @@ def _sizes(shape: Sequence[int | None]) -> str:
 def load_standard_face(path: Path) -> NDArray[np.float64]:
     """The standard face's five points [5, 3] from :data:`DEEP3D_LANDMARKS` (y up): eyes, nose, corners of the mouth."""
     points = load_matrices(path, {"lm": (68, 3)})["lm"]
-    return np.array([points[list(group)].mean(axis=0) for group in FIVE])
+    return IBUG.five_points(points)
+
+
+class Place(NamedTuple):
+    """Where the crop lies: size of the resized picture, left and top of the crop in its pixels."""
+
+    wide: int
+    high: int
+    left: int
+    top: int
+
+    def intrinsics(self) -> NDArray[np.float64]:
+        """Normalised intrinsics [3, 3] of the whole picture for the camera that sees the crop about its middle."""
+        centre = (self.left + SIDE / 2) / self.wide, (self.top + SIDE / 2) / self.high
+        return intrinsics(FOCAL / self.wide, centre, self.wide / self.high)
+
+
+def placed(shape: Sequence[int], points: NDArray[np.floating], standard: NDArray[np.floating]) -> Place:
+    """The crop's place in a picture of ``shape`` (height, width, …); arguments as of :func:`aligned`."""
+    height, width = shape[:2]
+    size, origin = scaled_orthographic(standard * (1, -1, 1), points)
+    scale = STANDARD_SCALE / size
+    wide, high = int(width * scale), int(height * scale)
+    # The public code counts y upwards from the lowest row of pixels: hence the one.
+    left = int(wide / 2 - SIDE / 2 + (origin[0] - width / 2) * scale)
+    top = int(high / 2 - SIDE / 2 + (origin[1] + 1 - height / 2) * scale)
+    return Place(wide, high, left, top)
 
 
 def aligned(
@@ -101,12 +131,7 @@ def aligned(
     crop would show nothing of the picture.
     """
     height, width = picture.shape[:2]
-    size, origin = scaled_orthographic(standard * (1, -1, 1), points)
-    scale = STANDARD_SCALE / size
-    wide, high = int(width * scale), int(height * scale)
-    # The public code counts y upwards from the lowest row of pixels: hence the one.
-    left = int(wide / 2 - SIDE / 2 + (origin[0] - width / 2) * scale)
-    top = int(high / 2 - SIDE / 2 + (origin[1] + 1 - height / 2) * scale)
+    wide, high, left, top = placed(picture.shape, points, standard)
     columns, rows = slice(max(left, 0), min(left + SIDE, wide)), slice(max(top, 0), min(top + SIDE, high))
     if columns.stop <= columns.start or rows.stop <= rows.start:
         return None

@@ -1,7 +1,7 @@
 """Faces: landmarks in every window and the camera that sees them, in EG3D's convention.
 
-The camera is solved in the window's own intrinsics on the reference face, all six degrees of freedom, and each
-clip has one world scale: the one that makes its median camera distance 2.7. A frame without a face is left out.
+The camera is solved in the window's own intrinsics, all six degrees of freedom, and each clip has one world scale: the
+one that makes its median camera distance 2.7. A frame without a face is left out.
 """
 
 import argparse
@@ -11,52 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from preprocessing.backends import FaceMesh, LandmarkDetector, batches, require_embedded
-from preprocessing.cameras import angles, from_pose, label, scale_world
+from preprocessing import choice
+from preprocessing.backends import CameraFinder, LandmarkDetector, Solved, batches
+from preprocessing.cameras import scale_world
 from preprocessing.cli import add_common, load_settings, progress, run_command
+from preprocessing.pose import looks_at_face
 from preprocessing.reasons import Dropped
-from preprocessing.reference_face import RIGID, reference_world
 from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import CropSettings, FacesSettings
 from preprocessing.tars import dump_array, dump_json, tar_writer
 from preprocessing.tubefile import TubeFile, TubeWindow, tube_frames
 
 log = logging.getLogger(__name__)
-
-
-MAX_LEAN = np.radians(60)
-"""Largest roll of a head, in radians: on a face that lies on its side the landmarks are wrong."""
-
-
-def solve_camera(landmarks: np.ndarray, matrix: np.ndarray, size: int) -> tuple[np.ndarray, float]:
-    """Camera label [25] of landmarks [478, ≥2] in pixels of a frame of ``size``, and its median error in pixels.
-
-    ``matrix`` [3, 3] are the frame's normalised intrinsics. Only points that move with the head alone are used.
-    Raises :class:`Dropped` (no-pose) when no camera in front of the face explains them.
-    """
-    pixels = np.diag([size, size, 1.0]) @ matrix
-    world, image = reference_world()[RIGID], np.asarray(landmarks, np.float64)[RIGID, :2]
-    straight = np.zeros(4)  # no lens distortion
-    found, rotation_vector, translation = cv2.solvePnP(world, image, pixels, straight, flags=cv2.SOLVEPNP_SQPNP)
-    if found:
-        rotation_vector, translation = cv2.solvePnPRefineLM(
-            world, image, pixels, straight, rotation_vector, translation
-        )
-    if not found or not np.isfinite(translation).all() or translation[2] <= 0:
-        raise Dropped("no-pose")
-    rotation, _ = cv2.Rodrigues(rotation_vector)
-    projected, _ = cv2.projectPoints(world, rotation_vector, translation, pixels, straight)
-    error = float(np.median(np.linalg.norm(projected[:, 0] - image, axis=1)))
-    return label(from_pose(rotation, translation), matrix), error
-
-
-def looks_at_face(camera: np.ndarray) -> bool:
-    """Whether the face is seen from the front half and leans by less than :data:`MAX_LEAN`."""
-    backward = -camera[:16].reshape(4, 4)[2, 2]
-    return bool(backward > 0 and abs(angles(camera)[2]) < MAX_LEAN)
 
 
 @dataclass
@@ -70,13 +38,12 @@ class FaceTrack:
     errors: list[float] = field(default_factory=list)
     seen: int = 0
 
-    def add(self, index: int, landmarks: np.ndarray, size: int, max_error: float) -> None:
-        """Add a frame unless its camera cannot be solved."""
+    def add(self, index: int, landmarks: np.ndarray, found: Solved | None, max_error: float) -> None:
+        """Add a frame unless it has no camera that can be believed."""
         self.seen += 1
-        try:
-            camera, error = solve_camera(landmarks, self.tube.intrinsics(index), size)
-        except Dropped:
+        if found is None:
             return
+        camera, error = found
         if error <= max_error and looks_at_face(camera):
             self.frames.append(index)
             self.landmarks.append(landmarks)
@@ -85,16 +52,25 @@ class FaceTrack:
 
 
 def find_faces(
-    tubes: list[TubeWindow], detect: LandmarkDetector, settings: FacesSettings, crop: CropSettings
+    tubes: list[TubeWindow],
+    detect: LandmarkDetector,
+    find_cameras: CameraFinder,
+    settings: FacesSettings,
+    crop: CropSettings,
 ) -> list[FaceTrack]:
     """Faces of all tubes of one clip that have enough of them; raises :class:`Dropped` when none has."""
     tracks = {tube.key: FaceTrack(tube) for tube in tubes}
     windows = ((tube, i, tube.cut(frame, i, crop.size)) for tube, i, frame in tube_frames(tubes, crop.decode))
     for batch in batches(windows, lambda item: item[2]):
-        found = detect([window for _, _, window in batch])
-        for (tube, index, _), landmarks in zip(batch, found, strict=True):
-            if landmarks is not None:
-                tracks[tube.key].add(index, landmarks, crop.size, settings.max_error)
+        landmarks = detect([window for _, _, window in batch])
+        shown = [(*item, points) for item, points in zip(batch, landmarks, strict=True) if points is not None]
+        cameras = find_cameras(
+            [window for _, _, window, _ in shown],
+            [points for *_, points in shown],
+            [tube.intrinsics(index) for tube, index, _, _ in shown],
+        )
+        for (tube, index, _, points), found in zip(shown, cameras, strict=True):
+            tracks[tube.key].add(index, points, found, settings.max_error)
     kept = [track for track in tracks.values() if len(track.frames) >= crop.min_frames]
     if not kept:
         most, seen = (max(counts) for counts in zip(*((len(t.frames), t.seen) for t in tracks.values()), strict=True))
@@ -147,11 +123,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, FacesSettings, "faces")
-    require_embedded("faces.landmarks", settings.landmarks)
-    require_embedded("faces.camera", settings.camera)
+    detect, find_cameras = choice.landmarks(settings), choice.cameras(settings)
     tubes = TubeFile.beside(arguments.crop)
-    detect = FaceMesh(settings.confidence)
-    backends = {"landmarks": detect.name, "camera": "pnp-facemesh-reference", "boxes": tubes.settings.backend}
+    backends = tubes.backends | {"landmarks": detect.name, "camera": find_cameras.name}
     start_stage(arguments.output)
     rows: list[Row] = []
     counts: Counter[str] = Counter()
@@ -160,7 +134,7 @@ def _run(arguments: argparse.Namespace) -> None:
             row = plain(row)
             if row.kept:
                 try:
-                    tracks = find_faces(tubes.of(row.clip), detect, settings, tubes.settings)
+                    tracks = find_faces(tubes.of(row.clip), detect, find_cameras, settings, tubes.settings)
                     scale = world_scale(np.concatenate([np.stack(track.cameras) for track in tracks]), settings.radius)
                     for track in tracks:
                         for name, data in members(track, scale, tubes.settings, backends).items():

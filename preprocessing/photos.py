@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from preprocessing import masks
-from preprocessing.backends import FaceMesh, SelfieSegmentation, require_embedded
+from preprocessing import choice, weights
+from preprocessing.backends import FaceMesh, View
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
 from preprocessing.ffhq import LABELS, judged, read_labels
 from preprocessing.files import atomic, sha256, write_json
 from preprocessing.photo import read_photo
 from preprocessing.reasons import Dropped
+from preprocessing.regions import BACKGROUND
 from preprocessing.rows import Row, drop, read_rows, statistics, write_stage
 from preprocessing.settings import DatasetSettings, FFHQSettings, MasksSettings
 from preprocessing.sheets import SheetRow, read_sheet
@@ -34,7 +35,7 @@ MADE_OF = "made of"
 """Key of the PNG's text that says of what photo and settings it was made."""
 
 Matting = Callable[[np.ndarray], np.ndarray | None]
-"""The person [H, W] bool in a photo [H, W, 3] uint8 RGB, None where no face is found."""
+"""The person [S, S] bool in a photo [S, S, 3] uint8 RGB, None where no face is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,15 @@ class PhotoRow(Row):
 
 def matting(settings: MasksSettings) -> Matting:
     """What finds the person in a photo: the foreground of the masks that training's frames have."""
-    require_embedded("masks.backend", settings.backend)
-    find, segment = FaceMesh(), SelfieSegmentation()
+    find, parse = FaceMesh(), choice.regions(settings)
 
     def person(photo: np.ndarray) -> np.ndarray | None:
         (landmarks,) = find([photo])
         if landmarks is None:
             return None
-        (probability,) = masks.foreground([photo], segment)
-        return np.asarray(masks.region_mask(probability > settings.threshold, landmarks) != masks.BACKGROUND)
+        side = len(photo)
+        (labels,) = parse([View(photo, (0, 0, side, side), landmarks)], side)
+        return np.asarray(labels != BACKGROUND)
 
     return person
 
@@ -65,6 +66,8 @@ class Matter:
 
     def __init__(self, folder: Path, output: Path, settings: MasksSettings) -> None:
         self.folder, self.output, self.settings = folder, output, settings
+        files = [weights.named(weights.require(name)) for name in choice.files(settings)]
+        self._made_with = " ".join([settings.backend, str(settings.threshold), *files])
 
     def row(self, sheet: SheetRow) -> PhotoRow:
         """One photo's row; failures become its reason."""
@@ -85,13 +88,16 @@ class Matter:
     def _write(self, photo: Path, target: Path) -> None:
         if not photo.is_file():
             raise Dropped("missing", f"{photo.name} is not in the folder")
-        made_of = f"{sha256(photo)} {self.settings.backend} {self.settings.threshold}"
+        made_of = f"{sha256(photo)} {self._made_with}"
         if _made_of(target) == made_of:
             return
         try:
             pixels = read_photo(photo)
         except InputError as error:
             raise Dropped("corrupt", str(error)) from None
+        height, width = pixels.shape[:2]
+        if height != width:
+            raise Dropped("corrupt", f"{width} × {height} pixels, not square")
         person = self._matte(pixels)
         if person is None:
             raise Dropped("no-face", "none in the photo")

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from preprocessing import crop, faces, fetch, masks, shards, sheets
-from preprocessing.backends import FaceMesh, MediapipeBoxes, SelfieSegmentation
+from preprocessing.backends import FaceMesh, MediapipeBoxes, View
 from preprocessing.cameras import intrinsics, scale_world
 from preprocessing.cli import InputError
 from preprocessing.photo import read_photo
+from preprocessing.pose import solve_camera
 from preprocessing.reasons import REASONS, Dropped
+from preprocessing.regions import SelfieRegions
 from preprocessing.rows import Row, read_rows
 from preprocessing.settings import CropSettings, FacesSettings, MasksSettings
 from preprocessing.tracking import ZERO, fit_faces, pick
@@ -55,12 +57,12 @@ def prepare_photo(path: Path) -> Photo:
     if landmarks is None:
         raise InputError(f"No face was found in the photo {path}.")
     try:
-        camera, _ = faces.solve_camera(landmarks, intrinsics(), size)
+        camera, _ = solve_camera(landmarks, intrinsics(), size)
     except Dropped:
         raise InputError(f"The head's pose in the photo {path} cannot be solved.") from None
-    (person,) = masks.foreground([picture], SelfieSegmentation())
     camera = scale_world(camera, faces.world_scale(camera[None], settings.radius))
-    mask = masks.region_mask(cut(person, (x, y), side, size) > MasksSettings().threshold, landmarks)
+    view = View(picture, (x - side / 2, y - side / 2, x + side / 2, y + side / 2), landmarks)
+    (mask,) = SelfieRegions(MasksSettings().threshold)([view], size)
     return Photo(frame, mask, camera, landmarks)
 
 
@@ -84,7 +86,7 @@ def prepare_video(path: Path, directory: Path) -> Path:
     with _logging_apart():
         sheets.main(["--dataset", "driving", "--output", sheet[1], "--settings", dataset])
         fetch.main([*sheet, "--shard", "0", "--output", rows["fetch"], "--settings", dataset])
-        crop.main([*sheet, "--fetch", rows["fetch"], "--output", rows["crop"], "--settings", framing])
+        crop.main([*sheet, "--shard", "0", "--fetch", rows["fetch"], "--output", rows["crop"], "--settings", framing])
         faces.main(["--crop", rows["crop"], "--output", rows["faces"]])
         masks.main(["--crop", rows["crop"], "--faces", rows["faces"], "--output", rows["masks"]])
         shards.main([*inputs, "--output", rows["shards"]])

@@ -129,7 +129,7 @@ class ShardReader:
         return self._array(key, "cameras.npy")
 
     def landmarks(self, key: str) -> np.ndarray:
-        """Landmarks [T, 478, 3] float32 in pixels of the frame."""
+        """Landmarks [T, 478 or 68, 3] float32 in pixels of the frame; z of the 68 points is 0."""
         return self._array(key, "landmarks.npy")
 
     def meta(self, key: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from preprocessing.cameras import project
 from preprocessing.cli import InputError, add_common, progress, run_command
 from preprocessing.files import atomic
-from preprocessing.masks import LEFT_EYE, LIPS, OVAL, RIGHT_EYE
+from preprocessing.points import MESH, layout_of
 from preprocessing.reader import Sample, ShardReader
 from preprocessing.tubefile import TubeFile, TubeWindow
 from preprocessing.video import frames
@@ -53,12 +53,13 @@ def draw_crop(frame: np.ndarray, tube: TubeWindow, index: int, side: int) -> Ima
 
 
 def draw_face(frame: np.ndarray, landmarks: np.ndarray, camera: np.ndarray) -> Image.Image:
-    """The frame [S, S, 3] with landmarks [478, 3], the outlines of face, eyes and lips, and the world's axes."""
+    """The frame [S, S, 3] with landmarks [478 or 68, 3], the outlines of face, eyes and lips, and the world's axes."""
     image = Image.fromarray(frame)
     pen = ImageDraw.Draw(image)
-    for outline in (OVAL, LEFT_EYE, RIGHT_EYE, LIPS):
+    layout = layout_of(landmarks)
+    for outline in (layout.oval, layout.left_eye, layout.right_eye, layout.lips):
         pen.line([tuple(landmarks[i, :2]) for i in (*outline, outline[0])], fill=(255, 255, 255), width=1)
-    for x, y in landmarks[::6, :2]:
+    for x, y in landmarks[:: 6 if layout is MESH else 1, :2]:
         pen.ellipse((x - 1, y - 1, x + 1, y + 1), fill=(255, 220, 60))
     origin = np.array([0.0, 0.0, 0.3])  # about the tip of the nose
     ends = project(np.vstack([origin, origin + 0.35 * np.eye(3)]), camera) * len(frame)

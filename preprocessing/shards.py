@@ -6,6 +6,7 @@ docs/data.md lists the members. The index is written last and carries the tar's 
 import argparse
 import io
 import logging
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -75,15 +76,17 @@ def add_clip(
 ) -> list[dict[str, Any]]:
     """Add all tubes of one clip; returns their entries in the index."""
     chosen = ChosenFrames(clip, tubes, faces)
-    for tube, index, position, frame in chosen:
-        name = f"{tube.key}.{position:05d}"
-        writer.add(f"{name}.jpg", encode_frame(tube.cut(frame, index, tubes.settings.size), settings.quality))
-        writer.add(f"{name}.mask.png", masks.read(f"{name}.mask.png"))
     entries = []
-    for key, meta in chosen.metas.items():
-        writer.add(f"{key}.meta.json", dump_json(meta | {"software": SOFTWARE}))
+    for key, items in groupby(chosen, lambda item: item[0].key):
+        for tube, index, position, frame in items:
+            name = f"{key}.{position:05d}"
+            writer.add(f"{name}.jpg", encode_frame(tube.cut(frame, index, tubes.settings.size), settings.quality))
+            writer.add(f"{name}.mask.png", masks.read(f"{name}.mask.png"))
         for name in ("cameras.npy", "landmarks.npy"):
             writer.add(f"{key}.{name}", faces.read(f"{key}.{name}"))
+        meta = chosen.metas[key]
+        backends = meta["backends"] | masks.mapping(f"{key}.meta.json")
+        writer.add(f"{key}.meta.json", dump_json(meta | {"backends": backends, "software": SOFTWARE}))
         entry = {name: meta[name] for name in ("key", "clip", "person", "split", "fps")}
         entries.append(entry | {"frames": len(meta["frames"])})
     return entries

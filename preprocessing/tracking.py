@@ -8,7 +8,8 @@ import numpy as np
 
 from preprocessing.backends import BoxDetector, LandmarkDetector, batches
 from preprocessing.geometry import scaled_orthographic
-from preprocessing.reference_face import RIGID, reference_face
+from preprocessing.points import layout_of
+from preprocessing.reference_face import reference_face
 from preprocessing.tubes import Box, overlap
 from preprocessing.window import context, cut
 
@@ -39,17 +40,28 @@ class Track:
     fits: np.ndarray
     start: int = 0
 
+    @property
+    def end(self) -> int:
+        """The frame after the last."""
+        return self.start + len(self.boxes)
+
 
 def follow(
-    frames: Iterable[tuple[int, np.ndarray]], detect: BoxDetector, landmarks: LandmarkDetector, every: int
+    frames: Iterable[Numbered],
+    detect: BoxDetector,
+    landmarks: LandmarkDetector,
+    every: int,
+    place: Box | None = None,
 ) -> Track:
-    """Track the largest face, then whatever matches it best, over consecutive (index, frame) pairs.
+    """Track one face over consecutive (index, frame) pairs: the largest, then whatever matches it best.
+
+    With ``place``, where a list says that the face is, another face is never taken for it, however large.
 
     The detector sees every ``every``-th frame; boxes in between are interpolated where the face is steady and
     detected where it appears, vanishes or jumps. A frame that could not be decoded has a zero box. Frames are held
     and handed to the detectors in batches, which changes nothing in what is found.
     """
-    follower = _Follower(detect, landmarks, every)
+    follower = _Follower(detect, landmarks, every, place)
     for batch in batches(frames, lambda item: item[1]):
         follower.add(batch)
     return follower.track()
@@ -58,8 +70,8 @@ def follow(
 class _Follower:
     """The state of :func:`follow` between two batches."""
 
-    def __init__(self, detect: BoxDetector, landmarks: LandmarkDetector, every: int) -> None:
-        self.detect, self.landmarks, self.every = detect, landmarks, every
+    def __init__(self, detect: BoxDetector, landmarks: LandmarkDetector, every: int, place: Box | None) -> None:
+        self.detect, self.landmarks, self.every, self.place = detect, landmarks, every, place
         self.boxes: dict[int, Box] = {}
         self.fits: list[tuple[float, float, float, float]] = []
         self.last: Box = ZERO
@@ -80,7 +92,7 @@ class _Follower:
             self.sample, self.between = number, []
         found = self.detect([frame for _, frame in samples])
         for (number, _), candidates in zip(samples, found, strict=True):
-            self.boxes[number] = pick(candidates, self.last)
+            self.boxes[number] = pick(candidates, self.last, self.place)
             self.last = self.last if self.boxes[number] == ZERO else self.boxes[number]
         self._fill(gaps)
         shown = [(number, frame) for number, frame in samples if self.boxes[number] != ZERO]
@@ -109,7 +121,7 @@ class _Follower:
     def _look(self, frames: Sequence[Numbered], last: Box) -> None:
         """Detect the boxes of ``frames``, which follow on one with the box ``last``."""
         for (number, _), candidates in zip(frames, self.detect([frame for _, frame in frames]), strict=True):
-            self.boxes[number] = pick(candidates, last)
+            self.boxes[number] = pick(candidates, last, self.place)
             last = last if self.boxes[number] == ZERO else self.boxes[number]
 
 
@@ -127,16 +139,26 @@ def _mixed(before: Box, after: Box, share: float) -> Box:
     return left, top, right, bottom
 
 
-def pick(found: np.ndarray, last: Box) -> Box:
-    """The detection [N, 4] that matches ``last`` best, the largest one when none does or nothing was followed yet."""
+def pick(found: np.ndarray, last: Box, place: Box | None = None) -> Box:
+    """The detection [N, 4] that matches ``last`` best, else the largest one.
+
+    With ``place``, else the one that matches the place best and has its middle there, if there is one.
+    """
     candidates: list[Box] = [tuple(box) for box in found.tolist() if box[2] > box[0] and box[3] > box[1]]
-    if not candidates:
-        return ZERO
     if last != ZERO:
-        best = max(candidates, key=lambda box: overlap(box, last))
+        best = max(candidates, key=lambda box: overlap(box, last), default=ZERO)
         if overlap(best, last) >= SAME_FACE:
             return best
-    return max(candidates, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+    if place is not None:
+        candidates = [box for box in candidates if _middle_in(box, place)]
+        return max(candidates, key=lambda box: overlap(box, place), default=ZERO)
+    return max(candidates, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), default=ZERO)
+
+
+def _middle_in(box: Box, place: Box) -> bool:
+    """Whether the middle of ``box`` lies in ``place``."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return place[0] <= x <= place[2] and place[1] <= y <= place[3]
 
 
 def fit_faces(
@@ -153,6 +175,7 @@ def fit_faces(
 
 def _fit(points: np.ndarray, centre: tuple[float, float], side: float) -> tuple[float, float, float]:
     corner = (centre[0] - side / 2, centre[1] - side / 2)
-    image = points[RIGID, :2] * (side / CONTEXT_SIZE) + corner
-    scale, origin = scaled_orthographic(reference_face()[RIGID] * (1, -1, 1), image)
+    layout = layout_of(points)
+    image = points[list(layout.rigid), :2] * (side / CONTEXT_SIZE) + corner
+    scale, origin = scaled_orthographic(reference_face()[layout.rigid_reference] * (1, -1, 1), image)
     return scale, float(origin[0]), float(origin[1])

@@ -64,10 +64,11 @@ class TubeWindow:
 
 @dataclass(frozen=True)
 class TubeFile:
-    """All tubes of a shard with the settings they were cut with."""
+    """All tubes of a shard with the settings and the detectors they were cut with."""
 
     tubes: tuple[TubeWindow, ...]
     settings: CropSettings
+    backends: dict[str, str]
 
     @classmethod
     def beside(cls, rows: Path) -> "TubeFile":
@@ -75,7 +76,8 @@ class TubeFile:
         path = rows.with_suffix(".tubes.json")
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-            return cls(tuple(_window(tube) for tube in value["tubes"]), CropSettings(**value["settings"]))
+            tubes = tuple(_window(tube) for tube in value["tubes"])
+            return cls(tubes, CropSettings(**value["settings"]), value["backends"])
         except FileNotFoundError:
             raise InputError(f"{path} does not exist; run preprocessing.crop first.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -13,13 +13,17 @@ from typing import Any
 
 from preprocessing.cli import InputError, add_common, run_command
 from preprocessing.files import cache_root, write_json
-from preprocessing.registered import RegisteredFile
+from preprocessing.registered import RegisteredFile, digest
 
 REGISTRY = Path(__file__).parents[1] / "workflow" / "config" / "weights.tsv"
 COLUMNS = ("name", "url", "sha256", "bytes", "licence", "gated", "used_by")
 # Files of Deep3DFaceRecon, named here so that planning a run need not load its network.
 DEEP3D_NETWORK = "epoch_20.pth"
 DEEP3D_LANDMARKS = "similarity_Lm3D_all.mat"
+# Those of the other detectors of the paper.
+S3FD = "s3fd-619a316812.pth"
+FAN = "2DFAN4-11f355bf06.pth.tar"
+BISENET = "79999_iter.pth"
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ def registered(name: str) -> Weights:
         return registry()[name]
     except KeyError:
         raise InputError(f"No weights '{name}' are registered: there are {', '.join(registry())}.") from None
+
+
+def named(path: Path) -> str:
+    """What a sample's meta says of a file of weights: its name and the first digits of its sha256."""
+    return f"{path.name}:{digest(path)[:12]}"
 
 
 def missing(name: str) -> str | None:

@@ -17,7 +17,7 @@ from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY, LISTS
 from model.settings import VGG19
-from preprocessing import lists
+from preprocessing import choice, lists
 from preprocessing.files import cache_root
 from preprocessing.retries import waiting
 from preprocessing.weights import registry
@@ -131,13 +131,18 @@ class Plan:
         ]
         return list(dict.fromkeys(file for names in candidates for name in names for file in FILES.get(name, ())))
 
+    def data_weights(self, *stages: str) -> list[str]:
+        """The registered files of the detectors of these stages (crop, faces, masks; none named: of all)."""
+        return choice.files(*(getattr(self.settings_, stage) for stage in stages or ("crop", "faces", "masks")))
+
     @property
     def required_weights(self) -> list[str]:
-        """The registered files without which this run cannot be what it asks for: its trainings', its metrics'."""
+        """The registered files without which this run cannot be what it asks for: its data's, trainings', metrics'."""
         losses = [self.settings_.training_of(slug).released for slug in self.settings_.trained]
         perceptual = any(loss is not None and loss.perceptual and loss.vgg19 is None for loss in losses)
         external = PYFEAT_WEIGHTS if self.external_readings() else ()
-        return [*((VGG19,) if perceptual else ()), *self.metric_weights(optional=False), *external]
+        trained = (VGG19,) if perceptual else ()
+        return list(dict.fromkeys([*self.data_weights(), *trained, *self.metric_weights(optional=False), *external]))
 
     @property
     def wanted_weights(self) -> list[str]:

@@ -3,8 +3,19 @@ import pytest
 import torch
 
 from model.data import FrameStore, open_store, resized, to_images, to_tensor
-from model.landmarks import RIGID, aligned_face, alignment, mouth_opening, template_points
+from model.landmarks import (
+    IBUG_READING,
+    MESH_READING,
+    RIGID,
+    aligned_face,
+    alignment,
+    eye_opening,
+    gaze,
+    mouth_opening,
+    template_points,
+)
 from model.settings import ModelSettings
+from preprocessing.points import as_ibug
 
 SMALL = ModelSettings(
     resolution=32,
@@ -66,14 +77,14 @@ def test_mouth_opening_is_a_share_of_the_eye_distance(store):
 def test_alignment_maps_rigid_points_to_the_template(store):
     landmarks = store.clips["ann_00"].landmarks[5] / 64
     points = landmarks[list(RIGID), :2] @ alignment(landmarks)[:, :2].T + alignment(landmarks)[:, 2]
-    assert np.abs(points - template_points()).max() < 0.08
+    assert np.abs(points - template_points(MESH_READING)).max() < 0.08
 
 
 def test_aligned_face_does_not_depend_on_where_the_face_is():
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (80, 80, 3), dtype=np.uint8)
     landmarks = np.zeros((478, 3), np.float32)
-    landmarks[list(RIGID), :2] = template_points() * 40 + 20
+    landmarks[list(RIGID), :2] = template_points(MESH_READING) * 40 + 20
     shifted = np.roll(frame, (5, -3), axis=(0, 1))
     moved = landmarks + np.array([-3, 5, 0], np.float32)
     np.testing.assert_array_equal(aligned_face(frame, landmarks, 32), aligned_face(shifted, moved, 32))
@@ -82,3 +93,17 @@ def test_aligned_face_does_not_depend_on_where_the_face_is():
 def test_mouth_opening_ignores_scale():
     face = np.random.default_rng(0).normal(size=(478, 3))
     assert mouth_opening(face * 3) == pytest.approx(mouth_opening(face))
+
+
+def test_the_68_points_are_read_as_the_478_they_stand_for(store):
+    """Depth aside, which the 68 points lack."""
+    flat = store.clips["ann_00"].landmarks * (1, 1, 0)
+    few = as_ibug(flat)
+    assert few.shape[1:] == (68, 3)
+    assert mouth_opening(few) == pytest.approx(mouth_opening(flat))
+    assert eye_opening(few) == pytest.approx(eye_opening(flat), rel=0.3)
+    assert np.abs(alignment(few[5] / 64) - alignment(flat[5] / 64)).max() < 0.1
+    assert gaze(few) is None and gaze(flat).shape == flat.shape[:1]
+    points = np.zeros((68, 3), np.float32)
+    points[list(IBUG_READING.rigid), :2] = template_points(IBUG_READING) * 40
+    assert np.allclose(alignment(points), [[1 / 40, 0, 0], [0, 1 / 40, 0]], atol=1e-6)

@@ -1,4 +1,4 @@
-"""The embedded detectors on a face, and what the paper's say while they are missing."""
+"""The embedded detectors on a face, and the batches that detectors get."""
 
 import numpy as np
 import pytest
@@ -10,9 +10,7 @@ from preprocessing.backends import (
     MediapipeBoxes,
     SelfieSegmentation,
     batches,
-    require_embedded,
 )
-from preprocessing.cli import InputError
 from preprocessing.video import frames
 from preprocessing.window import context, cut
 
@@ -54,10 +52,3 @@ def test_batches_are_bounded_in_frames_and_bytes_and_lose_nothing():
     huge = [np.broadcast_to(np.uint8(0), (1, BATCH_BYTES * 2 // 5))] * 5
     assert [len(batch) for batch in batches(huge, lambda frame: frame)] == [2, 2, 1]
     assert list(batches([], lambda frame: frame)) == []
-
-
-@pytest.mark.parametrize("name", ["sfd", "fan", "deep3dfacerecon", "bisenet"])
-def test_missing_backends_name_their_weights(name: str):
-    with pytest.raises(InputError, match=f"block.key = '{name}' needs .* cannot load yet"):
-        require_embedded("block.key", name)
-    require_embedded("block.key", "mediapipe")

@@ -1,5 +1,6 @@
 """The crop command: the ``tubes`` contract, and windows from a known track."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing.crop import WINDOW_DECIMETRES, crop_clip, main, read_boxes
+from preprocessing.crop import WINDOW_DECIMETRES, crop_clip, main, own_frames, read_boxes
 from preprocessing.fetch import FetchRow
 from preprocessing.reasons import Dropped
 from preprocessing.settings import CropSettings
@@ -163,20 +164,30 @@ def test_fomms_rejections_are_settings():
     assert kept["padded"]
 
 
-def test_the_papers_detector_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_papers_detector_asks_for_its_weights(tmp_path, monkeypatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
+    files = ["--sheet", "s", "--shard", "0", "--fetch", "f", "--output", str(tmp_path / "o.parquet")]
     with pytest.raises(SystemExit):
-        main(
-            [
-                "--sheet",
-                "s",
-                "--fetch",
-                "f",
-                "--output",
-                str(tmp_path / "o.parquet"),
-                "--settings",
-                '{"backend": "sfd"}',
-            ]
-        )
-    error = capsys.readouterr().err
-    assert "crop.backend = 'sfd' needs" in error
-    assert "Traceback" not in error
+        main([*files, "--settings", '{"backend": "sfd"}'])
+    error = capsys.readouterr().err.strip()
+    assert "s3fd-619a316812.pth is missing: `python -m preprocessing.weights" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_of_a_long_download_only_the_clips_own_frames_are_looked_at():
+    row = sheet('[[5000, 5250, "train"], [5300, -1, "test"]]')
+    media = FetchRow("a clip", "a-clip", path="x.mp4", width=1000, height=1000, fps=50.0, frames=20000)
+    assert own_frames(row, media) == [(5000, 20000)]
+    listed = dataclasses.replace(row, segments='[[5000, 5250, "train"]]', rate=25.0)
+    assert own_frames(listed, media) == [(10000, 10500)]
+    assert own_frames(dataclasses.replace(row, segments="[]"), media) == []
+
+
+def test_tubes_of_a_track_that_starts_late_are_counted_in_the_files_frames():
+    late = track()
+    fits = late.fits + np.array([5000, 0, 0, 0])
+    (tube,) = crop_clip(sheet('[[5000, 5150, "train"]]'), MEDIA, SETTINGS, Track(late.boxes, fits, 5000))
+    assert (tube["start"], tube["end"]) == (5000, 5150)
+    assert tube["window"]["centers"][75] == pytest.approx([575, 480], abs=0.1)
+    with pytest.raises(Dropped, match="no-segment"):
+        crop_clip(sheet('[[0, 100, "train"]]'), MEDIA, SETTINGS, Track(late.boxes, fits, 5000))

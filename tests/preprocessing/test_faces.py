@@ -14,7 +14,10 @@ from preprocessing.cameras import (
     project,
     split_label,
 )
-from preprocessing.faces import FaceTrack, find_faces, looks_at_face, main, solve_camera, world_scale
+from preprocessing.cli import InputError
+from preprocessing.faces import FaceTrack, find_faces, main, world_scale
+from preprocessing.points import as_ibug
+from preprocessing.pose import PnpCameras, looks_at_face, solve_camera
 from preprocessing.reasons import Dropped
 from preprocessing.reference_face import reference_world
 from preprocessing.settings import CropSettings, FacesSettings
@@ -98,10 +101,14 @@ TUBE = TubeWindow(
 
 def test_frames_whose_pose_does_not_explain_the_landmarks_are_left_out():
     track = FaceTrack(TUBE)
-    track.add(10, seen(known()), SIZE, max_error=2.0)
-    track.add(11, np.random.default_rng(0).uniform(0, SIZE, (478, 3)).astype(np.float32), SIZE, max_error=2.0)
-    track.add(12, seen(known(0, 0, 170)), SIZE, max_error=2.0)
+    scattered = np.random.default_rng(0).uniform(0, SIZE, (478, 3)).astype(np.float32)
+    faces = [seen(known()), scattered, seen(known(0, 0, 170))]
+    windows = [np.zeros((SIZE, SIZE, 3), np.uint8)] * 3
+    cameras = PnpCameras()(windows, faces, [intrinsics()] * 3)
+    for index, (landmarks, found) in enumerate(zip([*faces, faces[0]], [*cameras, None], strict=True), start=10):
+        track.add(index, landmarks, found, max_error=2.0)
     assert track.frames == [10]
+    assert track.seen == 4
 
 
 def test_fomms_crop_keeps_the_pose():
@@ -129,15 +136,37 @@ def test_a_clip_without_enough_faces_is_dropped(monkeypatch: pytest.MonkeyPatch)
         (lambda images: [seen(known())] * len(images), "too-short"),
     ):
         with pytest.raises(Dropped) as dropped:
-            find_faces([TUBE], detect, FacesSettings(), CropSettings(min_frames=8))
+            find_faces([TUBE], detect, PnpCameras(), FacesSettings(), CropSettings(min_frames=8))
         assert dropped.value.reason == reason
     frontal = [seen(known())]
-    (track,) = find_faces([TUBE], lambda images: frontal * len(images), FacesSettings(), CropSettings(min_frames=4))
+    settings = FacesSettings(), CropSettings(min_frames=4)
+    (track,) = find_faces([TUBE], lambda images: frontal * len(images), PnpCameras(), *settings)
     assert track.frames == [10, 11, 12, 13]
 
 
-@pytest.mark.parametrize(("key", "value"), [("landmarks", "fan"), ("camera", "deep3dfacerecon")])
-def test_the_papers_backends_are_refused_in_one_sentence(capsys: pytest.CaptureFixture[str], key: str, value: str):
-    with pytest.raises(SystemExit):
-        main(["--crop", "c", "--output", "o", "--settings", f'{{"{key}": "{value}"}}'])
-    assert f"faces.{key} = '{value}' needs" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("key", "value", "file"),
+    [
+        ("landmarks", "fan", "2DFAN4-11f355bf06.pth.tar is missing"),
+        ("camera", "deep3dfacerecon", "epoch_20.pth is gated"),
+    ],
+)
+def test_missing_weights_are_one_sentence(tmp_path, monkeypatch, capsys, key: str, value: str, file: str):
+    monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
+    with pytest.raises(SystemExit) as end:
+        main(["--crop", "c", "--output", str(tmp_path / "o.parquet"), "--settings", f'{{"{key}": "{value}"}}'])
+    assert end.value.code == 2
+    error = capsys.readouterr().err.strip()
+    assert file in error and len(error.splitlines()) == 1
+
+
+def test_the_68_points_give_the_same_camera():
+    camera = known(20, -5, 10)
+    found, error = solve_camera(as_ibug(seen(camera)), intrinsics(), SIZE)
+    assert error < 0.01
+    assert np.allclose(found, camera, atol=2e-3)
+
+
+def test_landmarks_of_another_number_of_points_are_refused():
+    with pytest.raises(InputError, match="478 points or iBUG's 68, not 5"):
+        solve_camera(np.zeros((5, 3)), intrinsics(), SIZE)

@@ -8,20 +8,20 @@ import pytest
 from PIL import Image
 
 from preprocessing.cameras import project
-from preprocessing.masks import (
+from preprocessing.masks import encode_mask, main
+from preprocessing.points import as_ibug
+from preprocessing.reference_face import CHIN, FOREHEAD, reference_world
+from preprocessing.regions import (
     BACKGROUND,
     EYES,
     FACE,
     MOUTH,
     TORSO,
     UNKNOWN,
-    encode_mask,
     foreground,
-    main,
     region_mask,
     tidy,
 )
-from preprocessing.reference_face import CHIN, FOREHEAD, reference_world
 
 SIZE = 256
 
@@ -104,7 +104,19 @@ def test_masks_are_eight_bit_png_of_one_channel():
     assert encode_mask(mask) == encode_mask(mask)
 
 
-def test_the_papers_parser_is_refused_in_one_sentence(capsys: pytest.CaptureFixture[str]):
+def test_the_68_points_paint_the_same_eyes_and_mouth(landmarks: np.ndarray):
+    person = np.zeros((SIZE, SIZE), bool)
+    person[10:, 40:216] = True
+    full, few = region_mask(person, landmarks), region_mask(person, as_ibug(landmarks))
+    for label in (EYES, MOUTH, TORSO):
+        both, either = ((full == label) & (few == label)).sum(), ((full == label) | (few == label)).sum()
+        assert both / either > 0.7, label
+    assert at(few, landmarks[1]) == FACE
+    assert at(few, landmarks[FOREHEAD] + (0, 4)) == UNKNOWN  # the 68 points end at the brows
+
+
+def test_the_papers_parser_asks_for_its_weights(tmp_path, monkeypatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
     with pytest.raises(SystemExit):
         main(["--crop", "c", "--faces", "f", "--output", "o", "--settings", '{"backend": "bisenet"}'])
-    assert "masks.backend = 'bisenet' needs face-parsing.PyTorch's BiSeNet weights" in capsys.readouterr().err
+    assert "79999_iter.pth is gated: get it from" in capsys.readouterr().err

@@ -14,8 +14,9 @@ from preprocessing import account, crop, faces, fetch, masks, samples, shards, s
 from preprocessing.cameras import angles, split_label
 from preprocessing.cli import InputError
 from preprocessing.reader import ShardReader
+from preprocessing.regions import BACKGROUND, MOUTH
 from preprocessing.rows import Row, read_rows
-from preprocessing.tars import TarFile
+from preprocessing.tars import TarFile, TarWriter
 
 CROP = {"min_frames": 8, "min_size": 48, "allow_padding": True}
 
@@ -38,7 +39,7 @@ class Data:
         sheets.main(["--dataset", "tiny", "--output", sheet, "--settings", dataset])
         fetch.main(["--sheet", sheet, "--shard", "0", "--output", at["fetch"], "--settings", dataset])
         settings = ["--settings", json.dumps(crop_settings)]
-        crop.main(["--sheet", sheet, "--fetch", at["fetch"], "--output", at["crop"], *settings])
+        crop.main(["--sheet", sheet, "--shard", "0", "--fetch", at["fetch"], "--output", at["crop"], *settings])
         faces.main(["--crop", at["crop"], "--output", at["faces"]])
         masks.main(["--crop", at["crop"], "--faces", at["faces"], "--output", at["masks"]])
         shards.main(["--crop", at["crop"], "--faces", at["faces"], "--masks", at["masks"], "--output", at["shards"]])
@@ -89,12 +90,30 @@ def test_the_shard_holds_what_the_contract_says(data: Data):
         assert reader.frames(sample.key, [0]).shape == (1, 256, 256, 3)
 
 
+def test_the_disk_is_written_once(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def again(_: TarWriter) -> None:
+        raise AssertionError("the members came out of order")
+
+    monkeypatch.setattr(TarWriter, "_sort", again)
+    inputs = [part for stage in ("crop", "faces", "masks") for part in (f"--{stage}", str(data.rows(stage)))]
+    shards.main([*inputs, "--output", str(tmp_path / "00000.parquet")])
+    masks.main([*inputs[:4], "--output", str(tmp_path / "masks.parquet")])
+    assert (tmp_path / "00000.tar").read_bytes() == data.rows("shards").with_suffix(".tar").read_bytes()
+
+
 def test_meta_says_where_a_sample_comes_from(data: Data):
     sample = data.reader().samples[0]
     meta = data.reader().meta(sample.key)
     assert (meta["clip"], meta["source"], meta["person"]) == ("man in car", "man in car.mp4", "man in car")
     assert len(meta["frames"]) == len(meta["window"]["centers"]) == sample.frames
     assert {"crop", "fps", "scale", "backends", "software", "split", "framing", "padded"} <= meta.keys()
+    assert meta["backends"] == {
+        "boxes": "mediapipe-0.10.21-full-range",
+        "window": "mediapipe-0.10.21-facemesh-478",
+        "landmarks": "mediapipe-0.10.21-facemesh-478",
+        "camera": "pnp-reference-face",
+        "masks": "mediapipe-0.10.21-selfie-general",
+    }
     assert "/" not in json.dumps(meta["source"])
 
 
@@ -122,8 +141,8 @@ def test_masks_lie_on_their_frames(data: Data):
     mask, landmarks = reader.masks(key, [3])[0], reader.landmarks(key)[3]
     assert set(np.unique(mask)) <= set(range(7))
     x, y = landmarks[[13, 14], :2].mean(0).astype(int)
-    assert mask[y, x] == masks.MOUTH
-    assert mask[0, 0] == masks.BACKGROUND
+    assert mask[y, x] == MOUTH
+    assert mask[0, 0] == BACKGROUND
     assert 0.2 < (mask > 0).mean() < 0.95
 
 

@@ -83,3 +83,24 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("preprocessing.backends.BATCH", size)
         track = follow(frames(140), Detector(boxes), nothing, every=5)
         assert np.array_equal(track.boxes, whole.boxes)
+
+
+def test_the_face_that_a_list_means_is_followed_not_the_largest():
+    mine, larger, place = (10.0, 10.0, 50.0, 50.0), (80.0, 10.0, 150.0, 90.0), (0.0, 0.0, 60.0, 70.0)
+    boxes = {i: [larger, mine] if 5 <= i < 20 else [larger] for i in range(30)}
+    track = follow(frames(30), Detector(boxes), nothing, every=1, place=place)
+    assert np.all(track.boxes[5:20] == mine)
+    assert not track.boxes[:5].any() and not track.boxes[20:].any()
+
+
+def test_a_followed_face_may_leave_the_place_of_the_list():
+    place = (0.0, 10.0, 50.0, 70.0)
+    track = follow(frames(100), Detector({i: [moving(i)] for i in range(100)}), nothing, every=5, place=place)
+    assert track.boxes == pytest.approx(np.array([moving(i) for i in range(100)]))
+
+
+def test_frames_need_not_start_at_nought():
+    late = ((index + 7, frame) for index, frame in frames(40))
+    track = follow(late, Detector({i: [moving(i)] for i in range(12, 40)}), nothing, every=5)
+    assert (track.start, track.end) == (7, 47)
+    assert list(np.flatnonzero(track.boxes.any(axis=1))) == list(range(12, 40))

@@ -4,6 +4,7 @@ rule crop_clips:
         sheet="data/{dataset}/sheets/clips.parquet",
         fetched="data/{dataset}/fetch/{shard}.parquet",
         media="data/{dataset}/fetch/{shard}",
+        weights=PLAN.checks(PLAN.data_weights("crop")),
     output:
         tubes="data/{dataset}/crop/{shard}.tubes.json",
         rows="data/{dataset}/crop/{shard}.parquet",

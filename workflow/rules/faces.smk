@@ -3,6 +3,7 @@ rule find_faces:
     input:
         cropped="data/{dataset}/crop/{shard}.parquet",
         tubes="data/{dataset}/crop/{shard}.tubes.json",
+        weights=PLAN.checks(PLAN.data_weights("faces")),
     output:
         tar="data/{dataset}/faces/{shard}.tar",
         rows="data/{dataset}/faces/{shard}.parquet",

@@ -1,10 +1,11 @@
-# Foreground, face, eyes and mouth.
+# Which pixel is background, face, hair, torso, eyes or mouth.
 rule mask_regions:
     input:
         cropped="data/{dataset}/crop/{shard}.parquet",
         tubes="data/{dataset}/crop/{shard}.tubes.json",
         faces="data/{dataset}/faces/{shard}.parquet",
         faces_tar="data/{dataset}/faces/{shard}.tar",
+        weights=PLAN.checks(PLAN.data_weights("masks")),
     output:
         tar="data/{dataset}/masks/{shard}.tar",
         rows="data/{dataset}/masks/{shard}.parquet",
