@@ -6,8 +6,10 @@
 #   data/{dataset}/sheets/clips.{parquet,csv}            clip → person, split, shard
 #   data/{dataset}/{fetch,crop,faces,masks,shards}/{shard}.{tar,parquet,json}
 #   data/weights/{name}.json                             a registered file of weights is in the cache and right
+#   data/weights.checked                                 all registered files of the run's detectors are
 #   results/{run}/weights.checked                        all registered files that the run insists on are
 #   results/{run}/dataset/{dataset}.{json,html}          clips in, kept, dropped and why
+#   results/{run}/dataset/{dataset}.agreement.{json,png} how far the embedded and the paper's detectors agree
 #   results/{run}/checkpoints/{method}/final.safetensors   training/{method}.{parquet,png}
 #   results/{run}/pairs/{dataset}/{protocol}.csv         real.csv   protocol.json
 #   results/{run}/reenactments/{dataset}/{method}/{protocol}/{frames.tar,index.parquet}
@@ -83,6 +85,12 @@ rule shards:
     input:
         PLAN.stage_everywhere("shards"),
         PLAN.accounts(RUN.run),
+
+
+# Needs the paper's detectors' weights, whichever detectors the run uses.
+rule agreement:
+    input:
+        PLAN.agreements(RUN.run),
 
 
 rule weights:
