@@ -8,8 +8,10 @@
 #   data/lists/{name}.json                               a registered list of clips is in the cache and right
 #   data/weights/{name}.json                             a registered file of weights is in the cache and right
 #   data/{dataset}/photos/{shard}.{parquet,json}   dataset.json   account.json   photos of a dataset of kind ffhq, matted
+#   data/weights.checked                                 all registered files of the run's detectors are
 #   results/{run}/weights.checked                        all registered files that the run insists on are
 #   results/{run}/dataset/{dataset}.{json,html}          clips in, kept, dropped and why
+#   results/{run}/dataset/{dataset}.agreement.{json,png} how far the embedded and the paper's detectors agree
 #   results/{run}/checkpoints/{method}/final.safetensors   training/{method}.{parquet,png}
 #   results/{run}/pairs/{dataset}/{protocol}.csv         real.csv   protocol.json
 #   results/{run}/reenactments/{dataset}/{method}/{protocol}/{frames.tar,index.parquet}
@@ -97,6 +99,12 @@ rule shards:
 rule photos:
     input:
         PLAN.all_photos(),
+
+
+# Needs the paper's detectors' weights, whichever detectors the run uses.
+rule agreement:
+    input:
+        PLAN.agreements(RUN.run),
 
 
 rule weights:

@@ -14,6 +14,17 @@ FILES: dict[str, tuple[str, ...]] = {
 """The registered files of the backends that need any."""
 
 
+FAMILIES: dict[str, tuple[CropSettings, FacesSettings, MasksSettings]] = {
+    "embedded": (CropSettings(), FacesSettings(), MasksSettings()),
+    "standard": (
+        CropSettings(backend="sfd"),
+        FacesSettings(landmarks="fan", camera="deep3dfacerecon"),
+        MasksSettings(backend="bisenet"),
+    ),
+}
+"""The two families of detectors, with the settings' defaults."""
+
+
 def files(*settings: CropSettings | FacesSettings | MasksSettings) -> list[str]:
     """The registered files without which the detectors of these settings cannot run, each once."""
     names = [value for block in settings for value in block.model_dump().values() if isinstance(value, str)]

@@ -136,6 +136,11 @@ class Plan:
         return choice.files(*(getattr(self.settings_, stage) for stage in stages or ("crop", "faces", "masks")))
 
     @property
+    def agreement_weights(self) -> list[str]:
+        """The registered files of the paper's detectors, whichever the run uses."""
+        return choice.files(*choice.FAMILIES["standard"])
+
+    @property
     def required_weights(self) -> list[str]:
         """The registered files without which this run cannot be what it asks for: its data's, trainings', metrics'."""
         losses = [self.settings_.training_of(slug).released for slug in self.settings_.trained]
@@ -269,6 +274,10 @@ class Plan:
         """The survival tables of a run's datasets."""
         names = product(self.videos, ("json", "html"))
         return [f"results/{run}/dataset/{dataset}.{suffix}" for dataset, suffix in names]
+
+    def agreements(self, run: str) -> list[str]:
+        """How far the embedded and the paper's detectors agree on a run's datasets."""
+        return [f"results/{run}/dataset/{dataset}.agreement.json" for dataset in self.settings_.datasets]
 
     def samples(self, run: str) -> list[str]:
         """The contact sheets of a run's datasets."""

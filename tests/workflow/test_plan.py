@@ -12,7 +12,7 @@ from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import ALEXNET, BFM, FILES, INCEPTION
 from model.settings import VGG19
 from preprocessing.cli import InputError
-from preprocessing.weights import registry
+from preprocessing.weights import BISENET, DEEP3D_LANDMARKS, DEEP3D_NETWORK, FAN, S3FD, registry
 from workflow.plan import Plan
 from workflow.settings import load, read
 
@@ -153,7 +153,21 @@ def test_weights_of_a_run(tmp_path, monkeypatch):
 def test_a_perceptual_loss_needs_vgg19_unless_its_file_is_named():
     paper, released = (yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()) for name in ("paper", "released"))
     paper["evaluation"]["backend"] = "embedded"
+    paper |= {"crop": {}, "faces": {}, "masks": {}}
     paper["methods"] |= released["methods"]
     assert Plan(load(paper)).required_weights == [VGG19]
     paper["methods"]["released"]["training"]["released"] = {"vgg19": "mine.pth"}
     assert Plan(load(paper)).required_weights == []
+
+
+def test_each_stage_names_its_detectors_files_and_the_run_all():
+    paper = yaml.safe_load((CONFIGS / "paper.yaml").read_text())
+    plan = Plan(load(paper))
+    assert plan.data_weights("crop") == [S3FD]
+    assert plan.data_weights("faces") == [FAN, S3FD, DEEP3D_NETWORK, DEEP3D_LANDMARKS]
+    assert plan.data_weights("masks") == [BISENET]
+    everything = {S3FD, FAN, DEEP3D_NETWORK, DEEP3D_LANDMARKS, BISENET}
+    assert set(plan.data_weights()) == everything <= set(plan.required_weights) <= set(plan.wanted_weights)
+    assert BFM not in plan.data_weights()  # the pose needs no morphable model
+    paper |= {"crop": {}, "faces": {}, "masks": {}}
+    assert Plan(load(paper)).data_weights() == []

@@ -80,3 +80,26 @@ rule draw_samples:
     shell:
         "python -m preprocessing.samples --shards $(dirname {input.shards[0]}) --crop $(dirname {input.crop[0]})"
         " --output {output} --log {log}"
+
+
+rule compare_detectors:
+    input:
+        PLAN.checks(PLAN.agreement_weights),
+        # A few shards say as much as all.
+        crop=lambda wildcards: PLAN.rows("crop", wildcards.dataset)[:4],
+    output:
+        json="results/{run}/dataset/{dataset}.agreement.json",
+        png="results/{run}/dataset/{dataset}.agreement.png",
+    log:
+        "logs/results/{run}/agreement/{dataset}.log",
+    benchmark:
+        "logs/results/{run}/agreement/{dataset}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+    message:
+        "Comparing the embedded and the paper's detectors on {wildcards.dataset}"
+    shell:
+        "python -m preprocessing.agreement --crop {input.crop} --output {output.json} --log {log}"

@@ -9,7 +9,7 @@ rule fetch_weights:
     benchmark:
         "logs/data/weights/{name}.tsv"
     wildcard_constraints:
-        name=PLAN.one_of(PLAN.wanted_weights),
+        name=PLAN.one_of([*PLAN.wanted_weights, *PLAN.agreement_weights]),
     # Before anything heavy, and where there is a network.
     priority: 1000000
     localrule: True
