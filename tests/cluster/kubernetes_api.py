@@ -6,11 +6,23 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.serving import make_server
+
+
+def wheel(package: str, folder: Path) -> None:
+    """An installed package as the wheel it came from."""
+    distribution = metadata.distribution(package)
+    name = f"{distribution.name.replace('-', '_')}-{distribution.version}-py3-none-any.whl"
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        for file in distribution.files or []:
+            if file.suffix != ".pyc":
+                archive.write(file.locate(), str(file))
 
 
 class Cluster:
@@ -21,6 +33,7 @@ class Cluster:
         self.bodies: dict[str, dict[str, Any]] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.secrets: dict[str, dict[str, str]] = {}
+        wheel("snakemake-storage-plugin-s3", folder)
         app = Flask("kubernetes")
         root = "/api/v1/namespaces/<namespace>"
         jobs = "/apis/batch/v1/namespaces/<namespace>/jobs"
@@ -63,6 +76,7 @@ class Cluster:
         workdir.mkdir()
         variables = {k: os.environ[k] for k in ("HOME", "LANG", "PLANEDICT_CACHE") if k in os.environ}
         variables |= {"PYTHONPATH": str(self.checkout), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        variables |= {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(self.folder)}
         for variable in container["env"]:
             key = variable["valueFrom"]["secretKeyRef"]
             variables[variable["name"]] = self.secrets[key["name"]][key["key"]]

@@ -62,7 +62,7 @@ def test_killed_jobs_come_back_and_finish_whole(node, small_config, small, tmp_p
     checkpoints = project.folder / Path(WEIGHTS).parent
     wait_for(run, lambda: list(checkpoints.glob("0*.pt")))
     requeued, _ = wait_for(run, lambda: job_of(project, "model.train"))
-    assert "gres/gpu=2" in slurm("scontrol", "show", "job", requeued)
+    assert "gres:gpu:2" in slurm("scontrol", "show", "job", requeued)
     slurm("scontrol", "requeue", requeued)
 
     text, _ = run.communicate(timeout=800)
