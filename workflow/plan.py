@@ -97,14 +97,17 @@ class Plan:
         return [slug for slug in self.settings_.trained if slug not in in_two]
 
     def real_images(self, slug: str) -> list[str]:
-        """What the check of a method's real images depends on: a dataset of photos of this run, or, as far as it is
-        there, a folder's list or a zip."""
+        """What the check of a method's real images depends on, as far as it is there: a folder's list, or a zip."""
         adversarial = self.settings_.training_of(slug).adversarial
-        if adversarial is None:
+        if adversarial is None or self.made_photos(slug):
             return []
-        if adversarial.real.as_posix() in map(self.photo_folder, self.photos):
-            return [f"{adversarial.real.as_posix()}/dataset.json"]
         return [str(path) for path in (adversarial.real / "dataset.json", adversarial.real) if path.is_file()]
+
+    def made_photos(self, slug: str) -> list[str]:
+        """The list of a method's real images where they are a dataset of photos of this run."""
+        adversarial = self.settings_.training_of(slug).adversarial
+        folders = [] if adversarial is None else [adversarial.real.as_posix()]
+        return [f"{folder}/dataset.json" for folder in folders if folder in map(self.photo_folder, self.photos)]
 
     @staticmethod
     def photo_folder(dataset: str) -> str:

@@ -69,10 +69,11 @@ SHEETS = [f"data/{name}/sheets/clips.csv" for name in ("vox1", "vox2", "heads", 
 def test_photos_are_made_for_the_fine_tune_that_names_them() -> None:
     plan = Plan(read(ROOT / "workflow/config/paper.yaml"))
     assert plan.photos == ["ffhq"] and "ffhq" not in plan.videos
-    assert plan.real_images("planedict") == ["data/ffhq/photos/dataset.json"] == plan.all_photos()
+    assert plan.made_photos("planedict") == ["data/ffhq/photos/dataset.json"] == plan.all_photos()
+    assert plan.real_images("planedict") == []
     assert len(plan.photo_rows("ffhq")) == 2 * 140
     assert not any("/ffhq/" in path for path in (*plan.stage_everywhere("fetch"), *plan.accounts("paper")))
     assert plan.needed_lists == ["vox-metadata.csv", "data_list.zip"]
     values = plan.settings_.model_dump(mode="json")
     values["methods"]["planedict"]["training"]["adversarial"]["real"] = "elsewhere"
-    assert Plan(load(values)).real_images("planedict") == []
+    assert Plan(load(values)).made_photos("planedict") == []

@@ -1,7 +1,7 @@
 # The datasets' own lists: fetched into the user's cache where they are missing, and checked.
 rule fetch_list:
     input:
-        lambda wildcards: PLAN.cached_list(wildcards.name),
+        lambda wildcards: local(PLAN.cached_list(wildcards.name)),
     output:
         "data/lists/{name}.json",
     log:

@@ -78,6 +78,7 @@ use rule train_method as pretrain_method with:
 rule check_real_images:
     input:
         lambda wildcards: local(PLAN.real_images(wildcards.method)),
+        lambda wildcards: PLAN.made_photos(wildcards.method),
     output:
         "results/{run}/checkpoints/{method}/real_images.json",
     log:
