@@ -3,6 +3,8 @@ rule find_faces:
     input:
         cropped="data/{dataset}/crop/{shard}.parquet",
         tubes="data/{dataset}/crop/{shard}.tubes.json",
+        # Read by the names that the tubes give.
+        media="data/{dataset}/fetch/{shard}",
     output:
         tar="data/{dataset}/faces/{shard}.tar",
         rows="data/{dataset}/faces/{shard}.parquet",
