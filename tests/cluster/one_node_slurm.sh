@@ -32,7 +32,7 @@ $MARK
 ClusterName=one
 SlurmctldHost=$HOST
 SlurmUser=root
-AuthInfo=cred_expire=3
+AuthInfo=cred_expire=5
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none

@@ -4,6 +4,8 @@ rule find_faces:
         cropped="data/{dataset}/crop/{shard}.parquet",
         tubes="data/{dataset}/crop/{shard}.tubes.json",
         weights=PLAN.checks(PLAN.data_weights("faces")),
+        # Read by the names that the tubes give.
+        media="data/{dataset}/fetch/{shard}",
     output:
         tar="data/{dataset}/faces/{shard}.tar",
         rows="data/{dataset}/faces/{shard}.parquet",

@@ -3,6 +3,8 @@ rule mask_regions:
     input:
         cropped="data/{dataset}/crop/{shard}.parquet",
         tubes="data/{dataset}/crop/{shard}.tubes.json",
+        # Read by the names that the tubes give.
+        media="data/{dataset}/fetch/{shard}",
         faces="data/{dataset}/faces/{shard}.parquet",
         faces_tar="data/{dataset}/faces/{shard}.tar",
         weights=PLAN.checks(PLAN.data_weights("masks")),

@@ -3,6 +3,8 @@ rule write_shards:
     input:
         cropped="data/{dataset}/crop/{shard}.parquet",
         tubes="data/{dataset}/crop/{shard}.tubes.json",
+        # Read by the names that the tubes give.
+        media="data/{dataset}/fetch/{shard}",
         faces="data/{dataset}/faces/{shard}.parquet",
         faces_tar="data/{dataset}/faces/{shard}.tar",
         masks="data/{dataset}/masks/{shard}.parquet",

@@ -65,3 +65,12 @@ def test_torchrun_starts_the_processes_too(synthetic_shards, whole, tmp_path):
     subprocess.run([*launcher, *arguments], cwd=ROOT, env=environment(), check=True)
     ours = load_file(tmp_path / "run" / "final.safetensors")
     assert all(torch.equal(value, ours[name]) for name, value in whole.items())
+
+
+def test_one_task_of_slurm_is_not_taken_for_two_devices(synthetic_shards, tmp_path):
+    task = {"NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "JOB_ID": "1"}
+    variables = environment() | {f"SLURM_{name}": value for name, value in task.items()}
+    arguments = command(synthetic_shards, tmp_path / "run", SETTINGS)
+    result = subprocess.run(arguments, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert "'devices' × 'nodes' = 2, but 1 processes were started." in result.stderr
