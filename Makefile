@@ -48,7 +48,8 @@ clips: $(READY)
 	@$(PYTHON) -m preprocessing.fetch --prefetch
 
 # pip installs the pinned uv from the lock, uv installs the rest (five times as fast; where an index is set up for pip
-# alone, pip does it); both check every hash. The lock is whole: nothing is resolved here.
+# alone, pip does it); both check every hash, and compile, which saves every job of a read-only environment two seconds.
+# The lock is whole: nothing is resolved here.
 # The lock file (flock) lets only one of several set-ups build; the others wait and find the environment ready.
 $(READY):
 	@mkdir -p "$(CACHE)"
@@ -59,7 +60,7 @@ $(READY):
 	python3.11 -m venv --clear "$(ENVIRONMENT)" >&2
 	sed -n '/^uv==/,/# via/p' requirements.lock > "$(ENVIRONMENT)/uv.lock"
 	$(PYTHON) -m pip install --quiet --no-deps --require-hashes -r "$(ENVIRONMENT)/uv.lock" >&2
-	$(PYTHON) -m uv pip install --system-certs --python $(PYTHON) --no-deps --require-hashes -r requirements.lock >&2 ||
+	$(PYTHON) -m uv pip install --compile-bytecode --system-certs --python $(PYTHON) --no-deps --require-hashes -r requirements.lock >&2 ||
 		$(PYTHON) -m pip install --no-deps --require-hashes -r requirements.lock >&2
 	touch "$@"
 
