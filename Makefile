@@ -48,7 +48,7 @@ clips: $(READY)
 	@$(PYTHON) -m preprocessing.fetch --prefetch
 
 # pip installs the pinned uv from the lock, uv installs the rest (five times as fast; where an index is set up for pip
-# alone, pip does it); both check every hash.
+# alone, pip does it); both check every hash. The lock is whole: nothing is resolved here.
 # The lock file (flock) lets only one of several set-ups build; the others wait and find the environment ready.
 $(READY):
 	@mkdir -p "$(CACHE)"
@@ -59,13 +59,13 @@ $(READY):
 	python3.11 -m venv --clear "$(ENVIRONMENT)" >&2
 	sed -n '/^uv==/,/# via/p' requirements.lock > "$(ENVIRONMENT)/uv.lock"
 	$(PYTHON) -m pip install --quiet --no-deps --require-hashes -r "$(ENVIRONMENT)/uv.lock" >&2
-	$(PYTHON) -m uv pip install --system-certs --python $(PYTHON) --require-hashes -r requirements.lock >&2 ||
-		$(PYTHON) -m pip install --require-hashes -r requirements.lock >&2
+	$(PYTHON) -m uv pip install --system-certs --python $(PYTHON) --no-deps --require-hashes -r requirements.lock >&2 ||
+		$(PYTHON) -m pip install --no-deps --require-hashes -r requirements.lock >&2
 	touch "$@"
 
 # Resolve requirements.in anew, environment.yml follows it; and each environment that a rule builds for one tool.
 COMPILE := $(PYTHON) -m uv pip compile --system-certs --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade
 lock: $(READY)
-	$(COMPILE) requirements.in --output-file requirements.lock
+	$(COMPILE) requirements.in --override workflow/envs/overrides.txt --output-file requirements.lock
 	$(COMPILE) workflow/envs/py-feat.in --output-file workflow/envs/py-feat.lock
 	$(PYTHON) -m workflow.environment

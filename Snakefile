@@ -5,7 +5,9 @@
 # Grammar of the paths ({run}: the configuration's name, or that with -seed1, -seed2, … appended):
 #   data/{dataset}/sheets/clips.{parquet,csv}            clip → person, split, shard
 #   data/{dataset}/{fetch,crop,faces,masks,shards}/{shard}.{tar,parquet,json}
+#   data/lists/{name}.json                               a registered list of clips is in the cache and right
 #   data/weights/{name}.json                             a registered file of weights is in the cache and right
+#   data/{dataset}/photos/{shard}.{parquet,json}   dataset.json   account.json   photos of a dataset of kind ffhq, matted
 #   data/weights.checked                                 all registered files of the run's detectors are
 #   results/{run}/weights.checked                        all registered files that the run insists on are
 #   results/{run}/dataset/{dataset}.{json,html}          clips in, kept, dropped and why
@@ -26,11 +28,13 @@ min_version("9.27")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/lists.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/crop.smk"
 include: "workflow/rules/faces.smk"
 include: "workflow/rules/masks.smk"
 include: "workflow/rules/shards.smk"
+include: "workflow/rules/photos.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/reenact.smk"
@@ -66,6 +70,11 @@ rule sheets:
         PLAN.stage_everywhere("sheets"),
 
 
+rule downloads:
+    input:
+        PLAN.stage_everywhere("fetch"),
+
+
 rule crops:
     input:
         PLAN.stage_everywhere("crop"),
@@ -85,6 +94,11 @@ rule shards:
     input:
         PLAN.stage_everywhere("shards"),
         PLAN.accounts(RUN.run),
+
+
+rule photos:
+    input:
+        PLAN.all_photos(),
 
 
 # Needs the paper's detectors' weights, whichever detectors the run uses.

@@ -75,16 +75,22 @@ def cross_pairs(sources: Sequence[Sample], drivers: Sequence[Sample], count: int
     Source clips take turns, so that long videos do not crowd out short ones.
     """
     rng = np.random.default_rng(seed)
-    groups = by_clip(sources)
-    others = {clip: sorted({d.clip for d in drivers if d.person != group[0].person}) for clip, group in groups.items()}
-    clips = [clip for clip in groups if others[clip]]
+    groups, driving = by_clip(sources), by_clip(drivers)
+    names = sorted(driving)
+    # By person, where their clips stand among all names: a list of the others' for each clip would be quadratic.
+    own: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        own.setdefault(driving[name][0].person, []).append(position)
+    clips = [clip for clip, group in groups.items() if len(own.get(group[0].person, ())) < len(names)]
     rows = []
     for turn in range(count if clips else 0):
         group = groups[clips[turn % len(clips)]]
         source = group[rng.integers(len(group))]
-        chosen = others[source.clip]
-        driver_clip = chosen[rng.integers(len(chosen))]
-        candidates = [d for d in drivers if d.clip == driver_clip]
+        theirs = own.get(source.person, [])
+        number = int(rng.integers(len(names) - len(theirs)))
+        for position in theirs:
+            number += position <= number
+        candidates = driving[names[number]]
         driver = candidates[rng.integers(len(candidates))]
         rows.append(_row(source, 0, driver, int(rng.integers(driver.frames))))
     return rows
@@ -155,11 +161,13 @@ def real_set(samples: Sequence[Sample], count: int) -> pd.DataFrame:
     A clip with fewer frames gives all it has and the others share the rest. FID and FFD compare with these.
     """
     clips = by_clip([sample for sample in samples if sample.split == TEST])
-    frames = [[(s.key, index, clip) for s in group for index in range(s.frames)] for clip, group in clips.items()]
     chosen: list[tuple[str, int, str]] = []
-    for position, of_clip in enumerate(sorted(frames, key=len)):
-        share = min(len(of_clip), -(-(count - len(chosen)) // (len(frames) - position)))
-        chosen += [of_clip[i] for i in np.linspace(0, len(of_clip) - 1, max(share, 0)).round().astype(int)]
+    for position, group in enumerate(sorted(clips.values(), key=lambda group: sum(s.frames for s in group))):
+        share = min(sum(s.frames for s in group), -(-(count - len(chosen)) // (len(clips) - position)))
+        if share <= 0:
+            continue
+        of_clip = [(s.key, index, s.clip) for s in group for index in range(s.frames)]
+        chosen += [of_clip[i] for i in np.linspace(0, len(of_clip) - 1, share).round().astype(int)]
     return pd.DataFrame(chosen, columns=list(REAL_COLUMNS))
 
 

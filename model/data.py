@@ -25,7 +25,7 @@ NEUTRAL_CANDIDATES = 6
 
 def to_tensor(images: UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
     """uint8 images → float tensor in [−1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def to_images(tensor: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
@@ -105,39 +105,44 @@ class FrameStore:
             self._cache = {key: self._read(key, range(clip.sample.frames)) for key, clip in self.clips.items()}
 
     def _read(self, key: str, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Black-background images [n, side, side, 3], region labels [n, side, side], aligned drivers [n, d, d]."""
+        """What :meth:`images`, :meth:`masks` and the aligned drivers are of some frames of one sample."""
         frames, masks = self.reader.frames(key, indices), self.reader.masks(key, indices)
-        black = frames * (masks > 0)[..., None]
-        detail = np.zeros((len(frames), self.side, self.side), np.uint8)
+        return self._black(frames, masks), self._detail(masks), self._aligned(key, indices, frames)
+
+    def _black(self, frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Frames [n, side, side, 3] with black background."""
+        black = [cv2.bitwise_and(frame, frame, mask=mask) for frame, mask in zip(frames, masks, strict=True)]
+        return resized(np.stack(black), self.side)
+
+    def _detail(self, masks: np.ndarray) -> np.ndarray:
+        """Region labels [n, side, side]."""
+        detail = np.zeros((len(masks), self.side, self.side), np.uint8)
         for label in (EYES, MOUTH):
             region = (masks == label).astype(np.uint8)
             small = [cv2.resize(m, (self.side, self.side), interpolation=cv2.INTER_AREA) for m in region]
             detail[np.stack(small) > 0] = label
-        if self.settings.motion_encoder is None:
-            aligned = np.zeros((len(frames), 0, 0), np.uint8)
-        else:
-            aligned = np.stack(
-                [
-                    aligned_face(frame, self.clips[key].landmarks[i], self.driver_side)
-                    for frame, i in zip(frames, indices, strict=True)
-                ]
-            )
-        return resized(black, self.side), detail, aligned
+        return detail
 
-    def _get(self, key: str, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if self._cache is not None:
-            images, masks, aligned = self._cache[key]
-            return images[index], masks[index], aligned[index]
-        images, masks, aligned = self._read(key, [index])
-        return images[0], masks[0], aligned[0]
+    def _aligned(self, key: str, indices: Sequence[int], frames: np.ndarray) -> np.ndarray:
+        """Aligned drivers [n, d, d], nothing [n, 0, 0] without a motion encoder."""
+        if self.settings.motion_encoder is None:
+            return np.zeros((len(frames), 0, 0), np.uint8)
+        landmarks = self.clips[key].landmarks
+        pairs = zip(frames, indices, strict=True)
+        return np.stack([aligned_face(frame, landmarks[i], self.driver_side) for frame, i in pairs])
 
     def images(self, wanted: Sequence[tuple[str, int]]) -> UInt8[np.ndarray, "n side side 3"]:
         """Frames with black background at the model's output size."""
-        return np.stack([self._get(key, index)[0] for key, index in wanted])
+        if self._cache is not None:
+            return np.stack([self._cache[key][0][index] for key, index in wanted])
+        read = self.reader
+        return np.concatenate([self._black(read.frames(key, [i]), read.masks(key, [i])) for key, i in wanted])
 
     def masks(self, wanted: Sequence[tuple[str, int]]) -> UInt8[np.ndarray, "n side side"]:
         """:data:`EYES`, :data:`MOUTH` or 0 per pixel, at the model's output size."""
-        return np.stack([self._get(key, index)[1] for key, index in wanted])
+        if self._cache is not None:
+            return np.stack([self._cache[key][1][index] for key, index in wanted])
+        return np.concatenate([self._detail(self.reader.masks(key, [i])) for key, i in wanted])
 
     def sources(self, wanted: Sequence[tuple[str, int]]) -> Float[Tensor, "n 3 e e"]:
         """What E sees of source frames: in [−1, 1], at the encoder's resolution."""
@@ -147,7 +152,10 @@ class FrameStore:
         """What the motion encoder sees of driving frames: the aligned grey face, or E's input if E gives both codes."""
         if self.settings.motion_encoder is None:
             return self.sources(wanted)
-        aligned = np.stack([self._get(key, index)[2] for key, index in wanted])
+        if self._cache is not None:
+            aligned = np.stack([self._cache[key][2][index] for key, index in wanted])
+        else:
+            aligned = np.concatenate([self._aligned(key, [i], self.reader.frames(key, [i])) for key, i in wanted])
         return torch.from_numpy(standardised(aligned))[:, None]
 
     def labels(self, wanted: Sequence[tuple[str, int]]) -> Float[Tensor, "n 25"]:

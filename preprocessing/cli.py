@@ -1,6 +1,7 @@
 """What every stage's command shares: settings at the edge, one-sentence errors, a log and a progress bar."""
 
 import argparse
+import contextlib
 import difflib
 import json
 import logging
@@ -36,17 +37,44 @@ def validated(block: type[B], values: Any, where: str) -> B:
     try:
         return block.model_validate(values)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
+        problems = error.errors()
+        # A misspelt key explains the missing one.
+        problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+        location = problem["loc"]
+        keys = _keys(problem, values)
+        key = ".".join(str(part) for part in keys)
         message = problem["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         if problem["type"] == "extra_forbidden":
-            raise InputError(f"{where}: unknown key '{key}'{_suggestion(block, problem['loc'])}.") from None
-        if problem["type"] == "missing":
+            kind = f" for kind '{location[-2]}'" if len(keys) < len(location) else ""
+            raise InputError(f"{where}: unknown key '{key}'{kind}{_suggestion(block, location)}.") from None
+        if problem["type"] in ("missing", "union_tag_not_found"):
             raise InputError(f"{where}: key '{key}' is missing.") from None
+        if problem["type"] == "union_tag_invalid":
+            kind, known = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
+            name = problem["ctx"]["discriminator"].strip("'")
+            raise InputError(f"{where}: '{key}.{name}' = {kind!r} is wrong: input should be one of {known}.") from None
         if isinstance(problem.get("input"), dict):  # a whole block is at fault: its values would not read as a sentence
             raise InputError(f"{where}: {key}{': ' if key else ''}{message}.") from None
         raise InputError(f"{where}: '{key}' = {problem.get('input')!r} is wrong: {message}.") from None
+
+
+def _keys(problem: Any, values: Any) -> list[int | str]:
+    """The keys that lead to a problem, as the user wrote them: pydantic also names the kind it took a block for."""
+    keys: list[int | str] = []
+    location = problem["loc"]
+    for place, part in enumerate(location, start=1):
+        missing = problem["type"] == "missing" and place == len(location)
+        if isinstance(values, dict) and part not in values and not missing:
+            continue
+        keys.append(part)
+        if isinstance(values, dict):
+            values = values.get(part)
+        elif isinstance(values, list) and isinstance(part, int):
+            values = values[part]
+    if problem["type"] == "union_tag_not_found":
+        keys.append(problem["ctx"]["discriminator"].strip("'"))
+    return keys
 
 
 def _suggestion(block: type[BaseModel], location: tuple[int | str, ...]) -> str:
@@ -54,7 +82,9 @@ def _suggestion(block: type[BaseModel], location: tuple[int | str, ...]) -> str:
     keys: dict[str, Any] = block.model_json_schema()
     definitions = keys.get("$defs", {})
     for part in location[:-1]:
-        keys = keys.get("properties", {}).get(part) or keys.get("additionalProperties", {})
+        kinds = keys.get("discriminator", {}).get("mapping", {})
+        nested = keys.get("properties", {}).get(part) or keys.get("additionalProperties", {})
+        keys = {"$ref": kinds[part]} if part in kinds else nested
         options = [keys, *keys.get("anyOf", [])]
         name = next((option["$ref"] for option in options if "$ref" in option), "")
         keys = definitions.get(name.rpartition("/")[2], keys)
@@ -65,9 +95,13 @@ def _suggestion(block: type[BaseModel], location: tuple[int | str, ...]) -> str:
 def read_mapping(path: str | Path) -> dict[str, Any]:
     """Read a YAML (or JSON) file that holds a mapping; anything else raises :class:`InputError`."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        # JSON is YAML, but its own reader takes a thousandth of the time, and an account of many clips is large.
+        values = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Cannot read settings from {path}: {error}.") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON: {error}.") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(values, dict):
@@ -113,13 +147,25 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
     return tqdm(items, desc=description, total=total, mininterval=10 if quiet else 0.2, ascii=quiet, dynamic_ncols=True)
 
 
+class _LogFile(logging.FileHandler):
+    """A log that a full disk cuts short: the work's own files say that there is no room, once."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def run_command(
     main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser, argv: list[str] | None = None
 ) -> None:
     """Parse, set up logging, run.
 
-    An :class:`InputError`, or a path that cannot be read or written, ends with one sentence on standard error and
-    exit code 2.
+    An :class:`InputError`, or a path that cannot be read or written (denied, read-only, a full disk), ends with one
+    sentence on standard error and exit code 2.
     """
     arguments = parser.parse_args(argv)
     handlers: list[logging.Handler] = [logging.StreamHandler()]
@@ -129,7 +175,7 @@ def run_command(
             log.parent.mkdir(parents=True, exist_ok=True)
             # Of a training on several devices every process logs; the first one starts the file.
             mode = "w" if os.environ.get("LOCAL_RANK", "0") == "0" else "a"
-            handlers.append(logging.FileHandler(log, mode=mode, encoding="utf-8"))
+            handlers.append(_LogFile(log, mode=mode, encoding="utf-8"))
         form = "%(asctime)s %(name)s: %(message)s"
         logging.basicConfig(level=logging.INFO, format=form, datefmt="%H:%M:%S", handlers=handlers, force=True)
         main(arguments)
@@ -138,6 +184,9 @@ def run_command(
         raise SystemExit(2) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
-    except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        print(f"{error.filename}: {error.strerror}.", file=sys.stderr)
+    except OSError as error:
+        if error.errno is None:  # a library's own, no answer of the system
+            raise
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"{named}{os.strerror(error.errno)}.", file=sys.stderr)
         raise SystemExit(2) from None

@@ -21,7 +21,7 @@ from preprocessing.cli import InputError, add_common, load_settings, progress, r
 from preprocessing.fetch import FetchRow
 from preprocessing.files import write_json
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, write_stage
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import CropSettings
 from preprocessing.sheets import SheetRow, read_sheet
 from preprocessing.tracking import ZERO, Track, follow
@@ -167,6 +167,7 @@ def _run(arguments: argparse.Namespace) -> None:
     detect, mesh = choice.boxes(settings), FaceMesh()
     fetched = read_rows(arguments.fetch, FetchRow)
     sheets = {row.clip: row for row in read_sheet(arguments.sheet, arguments.shard) if row.kept}
+    start_stage(arguments.output)
     rows: list[Row] = []
     tubes: list[dict[str, Any]] = []
     for media in progress(fetched, "crop"):

@@ -8,10 +8,12 @@ start again. Of that only RFC 9110's range request is written here.
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from preprocessing.cli import InputError, progress
 
@@ -29,6 +31,32 @@ STALLED = 30.0
 """Seconds without a connection or a byte after which a transfer counts as broken off."""
 BLOCK = 1 << 16
 LATER = (HTTPStatus.TOO_MANY_REQUESTS, *(status for status in HTTPStatus if status >= 500))
+WEB_PAGE = ("text/html",)
+"""Starts of the content types that are never the file itself."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a download goes on trying: tries, the pause before the second one and silence in seconds, and its speed.
+
+    ``speed`` is the fastest transfer in bytes per second, None without a limit.
+    """
+
+    tries: int
+    pause: float
+    stalled: float
+    speed: float | None = None
+
+
+class DownloadError(InputError):
+    """A download failed: ``why``, and the server's status where it refused."""
+
+    def __init__(
+        self, message: str, why: Literal["refused", "broken", "timeout", "unreachable", "web-page"], status: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.why = why
+        self.status = status
 
 
 @contextlib.contextmanager
@@ -40,20 +68,28 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def download(url: str, path: Path, check: Callable[[Path], None]) -> None:
+def download(
+    url: str,
+    path: Path,
+    check: Callable[[Path], None],
+    patience: Patience | None = None,
+    refused: tuple[str, ...] = WEB_PAGE,
+) -> None:
     """Bring the file at ``url`` to ``path``, by a ``.part`` beside it that a later call continues.
 
     ``check`` sees the whole file before it gets its name and raises InputError where it is the wrong one, which is
-    then removed. Raises InputError, one sentence that names the address, where the download fails.
+    then removed. ``refused`` are the starts of content types that are not the file. Raises DownloadError, one sentence
+    that names the address, where the download fails, and InputError where the file cannot be written.
     """
     import requests
     from requests.adapters import HTTPAdapter, Retry
 
+    patience = patience or Patience(ATTEMPTS, PAUSE, STALLED)
     part = path.with_name(f"{path.name}.part")
     retries = Retry(
-        ATTEMPTS - 1,
+        patience.tries - 1,
         status_forcelist=LATER,
-        backoff_factor=PAUSE,
+        backoff_factor=patience.pause,
         backoff_max=LONGEST_PAUSE,
         retry_after_max=LONGEST_PAUSE,
         raise_on_status=False,
@@ -62,16 +98,16 @@ def download(url: str, path: Path, check: Callable[[Path], None]) -> None:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
                 session.mount(scheme, HTTPAdapter(max_retries=retries))
-            for _ in range(ATTEMPTS):
-                broken = _transfer(session, url, part)
+            for left in reversed(range(patience.tries)):
+                broken = _transfer(session, url, part, patience, refused)
                 if broken is None:
                     break
-            else:
-                raise InputError(
-                    f"{url} broke off {ATTEMPTS} times ({broken}); {_size(part)} bytes are kept for the next attempt."
-                )
+                if not left:
+                    times = f"{url} broke off {patience.tries} times ({broken[0]})"
+                    raise DownloadError(f"{times}; {_size(part)} bytes are kept for the next attempt.", broken[1])
     except requests.RequestException as error:
-        raise InputError(f"Cannot download {url}: {_reason(error)}.") from None
+        words = f"Cannot download {url}: {_reason(error)}."
+        raise DownloadError(words, "timeout" if _timed_out(error) else "unreachable") from None
     except OSError as error:
         raise InputError(f"Cannot write {part}: {error.strerror}.") from None
     try:
@@ -85,7 +121,13 @@ def download(url: str, path: Path, check: Callable[[Path], None]) -> None:
     _forget(part)
 
 
-def _transfer(session: "requests.Session", url: str, part: Path) -> str | None:
+Broken = tuple[str, Literal["broken", "timeout"]]
+"""What broke a transfer off, in words and by kind."""
+
+
+def _transfer(
+    session: "requests.Session", url: str, part: Path, patience: Patience, refused: tuple[str, ...]
+) -> Broken | None:
     """One transfer into ``part``, from its end on where the server still has the same file; what broke it off, or None.
 
     The version (ETag, or the date) a part belongs to is kept beside it: parts of two versions are never joined, and a
@@ -97,7 +139,7 @@ def _transfer(session: "requests.Session", url: str, part: Path) -> str | None:
     known = version.read_text(encoding="utf-8") if start and version.is_file() else ""
     # Bytes as they are: lengths and ranges of a compressed answer would be of something else.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-", "If-Range": known} if known else {})
-    with session.get(url, headers=headers, stream=True, timeout=STALLED) as answer:
+    with session.get(url, headers=headers, stream=True, timeout=patience.stalled) as answer:
         given = answer.headers.get("Content-Range", "")
         if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and given == f"bytes */{start}":
             return None  # it was whole, and killed before it got its name
@@ -107,21 +149,29 @@ def _transfer(session: "requests.Session", url: str, part: Path) -> str | None:
             mode, start = "wb", 0
         elif known and answer.status_code in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
             _forget(part)
-            return f"it answers {given or 'no range'} when asked for the bytes from {start} on"
+            return f"it answers {given or 'no range'} when asked for the bytes from {start} on", "broken"
         else:
-            raise InputError(f"Cannot download {url}: it answers {answer.status_code} ({answer.reason}).")
-        if answer.headers.get("Content-Type", "").startswith("text/html"):
-            raise InputError(f"{url} answers with a web page, not with a file: is there a page to sign in on the way?")
+            words = f"it answers {answer.status_code} ({answer.reason})"
+            raise DownloadError(f"Cannot download {url}: {words}.", "refused", answer.status_code)
+        kind = answer.headers.get("Content-Type", "").lower()
+        if kind.startswith(refused):
+            page = "a web page" if kind.startswith("text/html") else kind
+            words = f"{url} answers with {page}, not with a file: is there a page to sign in on the way?"
+            raise DownloadError(words, "web-page")
         total = start + int(answer.headers.get("Content-Length") or 0)
         with open(part, mode) as stream:
             if mode == "wb":
                 version.write_text(_validator(answer.headers), encoding="utf-8")
             blocks = answer.iter_content(BLOCK)
+            begun, received = time.monotonic(), 0
             try:
                 for block in progress(blocks, part.stem, -(-(total - start) // BLOCK) or None):
                     stream.write(block)
+                    received += len(block)
+                    if patience.speed:
+                        time.sleep(max(0.0, begun + received / patience.speed - time.monotonic()))
             except requests.RequestException as error:
-                return _reason(error)
+                return _reason(error), "timeout" if _timed_out(error) else "broken"
     return None
 
 
@@ -147,7 +197,21 @@ def _forget(part: Path) -> None:
     _version(part).unlink(missing_ok=True)
 
 
+def _cause(error: Exception) -> object:
+    """The innermost cause of an error of requests."""
+    cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    return getattr(cause, "reason", None) or cause
+
+
+def _timed_out(error: Exception) -> bool:
+    """True when it was the server's silence."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+
+    # A refused connection derives from a silent one there.
+    cause = _cause(error)
+    return isinstance(cause, ReadTimeoutError | ConnectTimeoutError) and not isinstance(cause, NewConnectionError)
+
+
 def _reason(error: Exception) -> str:
     """The innermost cause of an error of requests, on one line."""
-    cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
-    return " ".join(str(getattr(cause, "reason", cause)).split()).rstrip(".")
+    return " ".join(str(_cause(error)).split()).rstrip(".")

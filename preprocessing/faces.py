@@ -19,7 +19,7 @@ from preprocessing.cameras import scale_world
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.pose import looks_at_face
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, write_stage
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import CropSettings, FacesSettings
 from preprocessing.tars import dump_array, dump_json, tar_writer
 from preprocessing.tubefile import TubeFile, TubeWindow, tube_frames
@@ -126,6 +126,7 @@ def _run(arguments: argparse.Namespace) -> None:
     detect, find_cameras = choice.landmarks(settings), choice.cameras(settings)
     tubes = TubeFile.beside(arguments.crop)
     backends = tubes.backends | {"landmarks": detect.name, "camera": find_cameras.name}
+    start_stage(arguments.output)
     rows: list[Row] = []
     counts: Counter[str] = Counter()
     with tar_writer(arguments.output.with_suffix(".tar")) as writer:

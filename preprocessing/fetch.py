@@ -1,32 +1,47 @@
 """Bring one shard's videos to this machine and look into each: size, frame rate, frames, hash.
 
-Embedded clips are copied from the cache (filled with the package clients when it lacks them) into a folder
-beside the output; a user's own videos stay where they are. A rerun over an existing output tries only clips
-whose reason may pass (time-outs, a network that failed).
+Media with an address are downloaded into a store beside the stages and linked into the folder beside the output;
+embedded clips are copied there from the cache (filled with the package clients when it lacks them); a user's own
+videos stay where they are. Clips that are parts of one file share its download and its first look.
+
+A rerun tries only clips whose failure may pass (time-outs, a network that failed, a block), and looks again into those
+files only that have changed. While such clips are left, the rows so far stay in a table that no rule declares.
 """
 
 import argparse
 import dataclasses
+import hashlib
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
+from preprocessing.downloads.sites import LeftAlone
+from preprocessing.downloads.store import Downloader
 from preprocessing.embedded import cache_directory, fill_cache
 from preprocessing.files import sha256
 from preprocessing.reasons import Dropped, is_transient
-from preprocessing.rows import Row, drop, read_rows, write_stage
-from preprocessing.settings import DatasetSettings, ScanSettings
+from preprocessing.retries import leave, waiting
+from preprocessing.rows import Row, drop, read_rows, write_rows, write_stage
+from preprocessing.settings import DatasetSettings
 from preprocessing.sheets import SheetRow, read_sheet
 from preprocessing.sources import Source, open_source
-from preprocessing.video import scan
+from preprocessing.video import VideoInfo, scan
 
 log = logging.getLogger(__name__)
 
+BROKEN = ("empty-file", "corrupt", "hash-mismatch")
+"""Reasons for which a download is not kept."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class FetchRow(Row):
-    """A fetched clip: where its media lie, and what they are."""
+    """A fetched clip: where its media lie, and what they are.
+
+    ``frames`` counts no further than the last frame that a clip of the file needs, ``attempts`` the runs that tried to
+    bring it; ``asked`` is a fingerprint of what was asked for.
+    """
 
     path: str = ""
     sha256: str = ""
@@ -35,26 +50,103 @@ class FetchRow(Row):
     height: int = 0
     fps: float = 0.0
     frames: int = 0
+    asked: str = ""
 
 
-def fetch_clip(
-    sheet: SheetRow, source: Source, directory: Path, attempts: int = 1, limits: ScanSettings | None = None
-) -> FetchRow:
-    """Fetch and probe one clip; failures become the row's reason."""
-    row = FetchRow(sheet.clip, sheet.key, sheet.status, sheet.stage, sheet.reason, sheet.detail, attempts)
-    if not row.kept:
-        return row
-    try:
-        path = source.bring(sheet.file, sheet.sha256, directory)
-        info = scan(path, limits)
+@dataclass(frozen=True)
+class Media:
+    """One file that was brought and looked into."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    info: VideoInfo
+
+
+class Fetcher:
+    """Fetches the clips of ``sheet``, a shard's, into ``directory``: each file once, however many of them it holds."""
+
+    def __init__(
+        self,
+        settings: DatasetSettings,
+        source: Source,
+        downloader: Downloader,
+        directory: Path,
+        sheet: list[SheetRow],
+        earlier: list[FetchRow],
+    ) -> None:
+        self.settings, self.source, self.downloader, self.directory = settings, source, downloader, directory
+        self.earlier = {(row.clip, row.asked): row for row in earlier}
+        self.clips: dict[tuple[str, str], list[SheetRow]] = {}
+        for row in sheet:
+            if row.kept:
+                self.clips.setdefault((row.url, row.file), []).append(row)
+        self.files: dict[tuple[str, str], Media | Dropped] = {}
+
+    def fetch(self, sheet: SheetRow) -> FetchRow:
+        """One clip's row; failures become its reason."""
+        asked = self._asked(sheet)
+        row = FetchRow(sheet.clip, sheet.key, sheet.status, sheet.stage, sheet.reason, sheet.detail, asked=asked)
+        if not row.kept:
+            return row
+        old = self.earlier.get((sheet.clip, asked))
+        if old is not None and not old.kept and not self.may_pass(old):
+            return old
+        before = old.attempts if old is not None else 0
+        file = (sheet.url, sheet.file)
+        if file not in self.files:
+            self.files[file] = self._media(sheet, old)
+        media = self.files[file]
+        tried = not isinstance(media, LeftAlone) and not (old is not None and old.kept)
+        row = dataclasses.replace(row, attempts=before + tried)
+        if isinstance(media, Dropped):
+            return drop(row, "fetch", media)
+        info = dataclasses.asdict(media.info)
+        return dataclasses.replace(row, path=str(media.path), sha256=media.sha256, bytes=media.bytes, **info)
+
+    def may_pass(self, row: FetchRow) -> bool:
+        """True when a later run should try the clip again."""
+        return row.stage == "fetch" and is_transient(row.reason) and row.attempts < self.settings.download.attempts
+
+    def _asked(self, sheet: SheetRow) -> str:
+        """A fingerprint of what decides how a clip's fetch ends, but for the world outside."""
+        needs = sorted({(row.segments, row.rate) for row in self.clips.get((sheet.url, sheet.file), ())})
+        limits = self.settings.source.scan.model_dump_json()
+        words = json.dumps([sheet.url, sheet.file, sheet.sha256, needs, limits])
+        return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+    def _until(self, path: Path, sheet: SheetRow) -> int | None:
+        """The frame after the last that a clip of the file needs, None where one needs the whole."""
+        clips = self.clips[(sheet.url, sheet.file)]
+        limits = self.settings.source.scan
+        # A list that counts in frames of another rate is of use once the file's rate is known: by its first frame.
+        rate = scan(path, limits, 1).fps if any(row.rate > 0 for row in clips) else 0.0
+        ends = [end for row in clips for _, end, _ in row.parts(rate)]
+        return max(ends) if ends and min(ends) >= 0 else None
+
+    def _media(self, sheet: SheetRow, old: FetchRow | None) -> Media | Dropped:
+        """Bring the file of a clip and look into it, unless it is the one that ``old`` describes."""
+        try:
+            if sheet.url:
+                path = self.downloader.bring(sheet.url, sheet.file, self.directory)
+            else:
+                path = self.source.bring(sheet.file, sheet.sha256, self.directory)
+            return self._seen(path, sheet, old)
+        except Dropped as dropped:
+            if sheet.url and dropped.reason in BROKEN:
+                self.downloader.forget(sheet.file)
+            return dropped
+
+    def _seen(self, path: Path, sheet: SheetRow, old: FetchRow | None) -> Media:
+        """What ``path`` is."""
+        size = path.stat().st_size if path.is_file() else 0
+        if old is not None and old.kept and old.bytes == size and old.sha256 == (digest := sha256(path)):
+            return Media(path, digest, size, VideoInfo(old.width, old.height, old.fps, old.frames))
+        info = scan(path, self.settings.source.scan, self._until(path, sheet))
         digest = sha256(path)
         if sheet.sha256 and digest != sheet.sha256:
             raise Dropped("hash-mismatch", f"{sheet.file} is not the pinned file")
-    except Dropped as dropped:
-        return drop(row, "fetch", dropped)
-    return dataclasses.replace(
-        row, path=str(path), sha256=digest, bytes=path.stat().st_size, **dataclasses.asdict(info)
-    )
+        return Media(path, digest, size, info)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -63,7 +155,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--prefetch", action="store_true", help="only fill the cache with the embedded clips")
     parser.add_argument("--sheet", type=Path, metavar="PARQUET", help="sheet of the dataset")
     parser.add_argument("--shard", type=int, metavar="N", help="shard to fetch")
-    parser.add_argument("--output", type=Path, metavar="PARQUET", help="rows to write; media lie in the folder beside")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PARQUET",
+        help="rows to write; media lie in the folder beside, downloads are kept in the folder 'downloads' above",
+    )
     add_common(parser)
     run_command(_run, parser, argv)
 
@@ -80,27 +177,38 @@ def _run(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) is None:
             raise InputError(f"--{name} is missing.")
     settings = load_settings(arguments.settings, DatasetSettings, "dataset")
-    source = open_source(settings.source)
     output: Path = arguments.output
-    before = {row.clip: row for row in _earlier(output)}
-    rows = []
-    for sheet in progress(read_sheet(arguments.sheet, arguments.shard), "fetch"):
-        old = before.get(sheet.clip)
-        if old is not None and old.stage == "fetch" and not is_transient(old.reason):
-            rows.append(old)
-            continue
-        attempts = old.attempts + 1 if old is not None and is_transient(old.reason) else 1
-        rows.append(fetch_clip(sheet, source, output.with_suffix(""), attempts, settings.source.scan))
-    output.with_suffix("").mkdir(parents=True, exist_ok=True)
-    write_stage(output, rows, FetchRow, bytes=sum(row.bytes for row in rows))
+    directory = output.with_suffix("")
+    sheet = read_sheet(arguments.sheet, arguments.shard)
+    _check_addresses(sheet, arguments.sheet)
+    with Downloader(output.parent.parent / "downloads", settings.download) as downloader:
+        fetcher = Fetcher(settings, open_source(settings.source), downloader, directory, sheet, _earlier(output))
+        rows = [fetcher.fetch(row) for row in progress(sheet, "fetch")]
+    directory.mkdir(parents=True, exist_ok=True)
+    write_stage(output, rows, FetchRow, bytes=sum({row.path: row.bytes for row in rows}.values()))
+    if any(fetcher.may_pass(row) for row in rows):
+        leave(output, lambda path: write_rows(path, rows, FetchRow))
+        log.info("some downloads may still come: the next run tries them again")
+
+
+def _check_addresses(sheet: list[SheetRow], path: Path) -> None:
+    """Raise :class:`InputError` where one file's name stands for two addresses."""
+    addresses: dict[str, str] = {}
+    for row in sheet:
+        if row.kept and addresses.setdefault(row.file, row.url) != row.url:
+            raise InputError(f"{path}: the file '{row.file}' has two addresses, {addresses[row.file]} and {row.url}.")
 
 
 def _earlier(output: Path) -> list[FetchRow]:
-    """Rows of an earlier run, none when there was none or its file is of another version."""
-    try:
-        return read_rows(output, FetchRow)
-    except InputError:
-        return []
+    """Rows of an earlier run: its output where it still stands (Snakemake removes it), else what it left for this one;
+    none when there was none or its file is of another version."""
+    for path in (output, waiting(output.parent).get(output.stem)):
+        if path is not None and path.is_file():
+            try:
+                return read_rows(path, FetchRow)
+            except InputError as error:
+                log.warning("%s", error)
+    return []
 
 
 if __name__ == "__main__":

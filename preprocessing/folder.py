@@ -9,7 +9,7 @@ from preprocessing.backends import BoxDetector, MediapipeBoxes
 from preprocessing.cli import InputError, progress
 from preprocessing.entries import BLOCK_SECONDS, SPLITS, Entry, Segment, blocks, last_quarter
 from preprocessing.reasons import Dropped
-from preprocessing.settings import ScanSettings, SourceSettings
+from preprocessing.settings import FolderSettings, ScanSettings
 from preprocessing.video import VideoInfo, frames, scan
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ LOOKS = 8
 class FolderSource:
     """Every video file directly in a folder; the files stay where they are."""
 
-    def __init__(self, settings: SourceSettings) -> None:
-        if settings.path is None or not settings.path.is_dir():
+    def __init__(self, settings: FolderSettings) -> None:
+        if not settings.path.is_dir():
             raise InputError(f"{settings.path} is not a folder of videos.")
         self.folder = settings.path
         self.limits = settings.scan
@@ -118,13 +118,13 @@ class FolderSource:
         else:
             log.info("%d usable videos without clips.csv: every fourth block of two seconds is held out", len(found))
         entries = []
-        usable = list(found)
+        turn = {path: number for number, path in enumerate(found)}
         for path in files:
             segments: tuple[Segment, ...] = ((0, -1, "train"),)
             if path in found:
                 info = found[path]
                 if by_person:
-                    segments = ((0, -1, "test" if usable.index(path) % PEOPLE == PEOPLE - 1 else "train"),)
+                    segments = ((0, -1, "test" if turn[path] % PEOPLE == PEOPLE - 1 else "train"),)
                 elif info is not None:
                     segments = in_time(info.frames, info.fps)
             entries.append(Entry(path.stem, path.name, path.stem, segments))

@@ -1,18 +1,18 @@
 """Masks: the region labels of every window that faces kept, as PNG; preprocessing.regions tells the regions."""
 
 import argparse
-import io
 import logging
+from itertools import groupby
 from pathlib import Path
 
+import cv2
 import numpy as np
-from PIL import Image
 
 from preprocessing import choice
 from preprocessing.backends import RegionParser, View, batches
 from preprocessing.cli import add_common, load_settings, progress, run_command
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, write_stage
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import MasksSettings
 from preprocessing.tars import TarFile, TarWriter, dump_json, tar_writer
 from preprocessing.tubefile import ChosenFrames, TubeFile
@@ -22,9 +22,8 @@ log = logging.getLogger(__name__)
 
 def encode_mask(mask: np.ndarray) -> bytes:
     """A label image [S, S] uint8 as an 8-bit PNG of one channel."""
-    stream = io.BytesIO()
-    Image.fromarray(mask).save(stream, "PNG", compress_level=6)
-    return stream.getvalue()
+    _, data = cv2.imencode(".png", mask)
+    return bytes(data)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -41,6 +40,7 @@ def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, MasksSettings, "masks")
     parse = choice.regions(settings)
     tubes = TubeFile.beside(arguments.crop)
+    start_stage(arguments.output)
     rows: list[Row] = []
     masks = 0
     with (
@@ -64,12 +64,12 @@ def add_masks(clip: str, tubes: TubeFile, faces: TarFile, parse: RegionParser, w
     """Add the masks of all tubes of one clip that faces kept; returns how many."""
     chosen = ChosenFrames(clip, tubes, faces)
     landmarks = {tube.key: faces.array(f"{tube.key}.landmarks.npy") for tube in chosen.tubes}
-    for batch in batches(chosen, lambda item: item[3]):
-        views = [View(frame, tube.box(i), landmarks[tube.key][position]) for tube, i, position, frame in batch]
-        for (tube, _, position, _), mask in zip(batch, parse(views, tubes.settings.size), strict=True):
-            writer.add(f"{tube.key}.{position:05d}.mask.png", encode_mask(mask))
-    for tube in chosen.tubes:
-        writer.add(f"{tube.key}.meta.json", dump_json({"masks": parse.name}))
+    for key, items in groupby(chosen, lambda item: item[0].key):
+        for batch in batches(items, lambda item: item[3]):
+            views = [View(frame, tube.box(i), landmarks[key][position]) for tube, i, position, frame in batch]
+            for (_, _, position, _), mask in zip(batch, parse(views, tubes.settings.size), strict=True):
+                writer.add(f"{key}.{position:05d}.mask.png", encode_mask(mask))
+        writer.add(f"{key}.meta.json", dump_json({"masks": parse.name}))
     return chosen.count
 
 

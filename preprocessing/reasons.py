@@ -1,11 +1,15 @@
 """Why a clip is not in the shards: a closed list, split into what a rerun may mend and what it may not."""
 
 PERMANENT: dict[str, str] = {
-    "duplicate": "another file of the folder has the same stem",
-    "bad-name": "the file's name is not valid UTF-8",
-    "not-a-video": "the file's suffix is not one of a video",
+    "duplicate": "another file of the folder has the same stem, or the list names the clip twice",
+    "bad-row": "the list's row, or the file's place, is not as the dataset's format says",
+    "no-camera": "the list of cameras has none for this image",
+    "bad-name": "the file's name is not valid UTF-8, or not a plain name",
+    "bad-url": "the list's address is not one of a YouTube video or of a file on the web",
+    "not-a-video": "the file's suffix is not one of a video, or the source answers with something else",
     "removed": "the source no longer offers this video",
-    "private": "the source asks for a login",
+    "private": "the source asks for a login, an age or a payment",
+    "region": "the source does not offer this video in this country",
     "missing": "the file is not where the sheet says",
     "hash-mismatch": "the file is not the one that was pinned by sha256",
     "empty-file": "the file holds no bytes",
@@ -27,6 +31,7 @@ TRANSIENT: dict[str, str] = {
     "timeout": "the download or the decoder did not answer in time",
     "rate-limit": "the source asked to slow down",
     "blocked": "the source refused this machine",
+    "live": "the video is still live, or not yet shown",
     "server-error": "the source or the network failed",
 }
 """Transient reasons: a rerun tries these clips again."""
@@ -35,7 +40,7 @@ REASONS: dict[str, str] = PERMANENT | TRANSIENT
 """Every reason with its one-line explanation."""
 
 STAGES = ("sheets", "fetch", "crop", "faces", "masks", "shards")
-"""The stages in the order in which a clip passes them."""
+"""The stages in the order in which a clip passes them; photos go from the sheet to ``photos`` alone."""
 
 
 class Dropped(Exception):

@@ -41,7 +41,8 @@ def _reduced(frame: np.ndarray) -> np.ndarray:
     if factor >= 1:
         return frame
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    # to more than half, averaging four pixels is enough, and three times as fast
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if factor < 0.5 else cv2.INTER_LINEAR)
 
 
 def _enlarged(person: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

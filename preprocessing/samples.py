@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     """Command line: write a contact sheet of shards."""
     parser = argparse.ArgumentParser(prog="python -m preprocessing.samples", description=__doc__)
     parser.add_argument("--shards", type=Path, nargs="+", required=True, metavar="DIR", help="folders of shards")
-    parser.add_argument("--crop", type=Path, nargs="*", default=[], metavar="PARQUET", help="rows of their crop stage")
+    parser.add_argument("--crop", type=Path, nargs="*", default=[], metavar="DIR", help="folders of their crop stage")
     parser.add_argument("--clips", nargs="*", metavar="CLIP", help="clips to show (default: all, at most --max-clips)")
     parser.add_argument("--max-clips", type=int, default=8, help="clips to show without --clips (default 8)")
     parser.add_argument("--per-clip", type=int, default=2, help="frames per clip (default 2)")
@@ -131,7 +131,10 @@ def _run(arguments: argparse.Namespace) -> None:
     clips = arguments.clips or sorted({sample.clip for sample in reader.samples})[: arguments.max_clips]
     if not clips:
         raise InputError(f"The shards in {', '.join(map(str, arguments.shards))} are empty: nothing to show.")
-    tubes = {tube.key: tube for rows in arguments.crop for tube in TubeFile.beside(rows).tubes}
+    folders = {folder.resolve().parent.name: folder for folder in arguments.crop}
+    shown = {(s.dataset, s.shard) for s in reader.samples if s.clip in clips and s.dataset in folders}
+    files = [TubeFile.beside(folders[dataset] / f"{shard}.parquet") for dataset, shard in sorted(shown)]
+    tubes = {tube.key: tube for file in files for tube in file.tubes}
     sheet = contact_sheet(reader, clips, arguments.per_clip, arguments.side, tubes)
     with atomic(arguments.output) as temporary:
         sheet.save(temporary)

@@ -1,7 +1,7 @@
 """Typed settings of the data stages; each stage's command takes its own block as ``--settings``."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -25,28 +25,118 @@ class ScanSettings(DecodeSettings):
     )
 
 
-class SourceSettings(Block):
-    """Where a dataset's videos come from."""
+class DownloadSettings(Block):
+    """How media are downloaded that a list names by their addresses."""
 
-    kind: Literal["embedded", "folder"] = Field(
-        description="embedded: four clips of three people out of registry packages; folder: the user's own videos"
+    attempts: int = Field(default=5, ge=1, description="runs that try a clip whose failure may pass")
+    wall_seconds: float = Field(default=1800, gt=0, description="longest time for one download in one run, in seconds")
+    stall_seconds: float = Field(default=30, gt=0, description="longest silence of a server, in seconds")
+    tries: int = Field(default=5, ge=1, description="requests or broken transfers after which a run gives a file up")
+    pause_seconds: float = Field(
+        default=1,
+        ge=0,
+        description="pause before the second try, doubled each time; a server's Retry-After comes first",
     )
-    path: Path | None = Field(default=None, description="the folder of videos (kind: folder only)")
-    frames: dict[str, PositiveInt] = Field(
-        default_factory=dict,
-        description="use only the first so many frames of these clips; empty: whole clips (kind: embedded only)",
+    throttle_seconds: float = Field(
+        default=5, ge=0, description="least time between the starts of two downloads from one site, on one machine"
     )
+    request_seconds: float = Field(
+        default=1, ge=0, description="pause between the requests that one YouTube video takes, in seconds"
+    )
+    kib_per_second: float | None = Field(default=None, gt=0, description="fastest transfer of one job; null: no limit")
+    refusals: int = Field(default=3, ge=1, description="answers 403 in a row after which a site is left alone")
+    cooling_seconds: float = Field(
+        default=3600, ge=0, description="how long this machine leaves a site alone that has blocked it, in seconds"
+    )
+    lines: int = Field(
+        default=1080, ge=144, description="wanted height of a YouTube video: the next one not above it, else the lowest"
+    )
+
+
+class _SourceSettings(Block):
+    """What the settings of every kind of source share."""
+
     scan: ScanSettings = Field(default_factory=ScanSettings, description="limits of the first look into a video")
 
+
+LISTS = "your own copy of the dataset's lists: a file, or the folder that holds them; null: fetched"
+
+
+class EmbeddedSettings(_SourceSettings):
+    """Four clips of three people out of registry packages."""
+
+    kind: Literal["embedded"] = Field(description="the clips that registry packages carry")
+    frames: dict[str, PositiveInt] = Field(
+        default_factory=dict, description="use only the first so many frames of these clips; empty: whole clips"
+    )
+
+
+class FolderSettings(_SourceSettings):
+    """A folder of your own videos, with an optional clips.csv."""
+
+    kind: Literal["folder"] = Field(description="a folder of your own videos")
+    path: Path = Field(description="the folder of videos")
+
+
+class ListSettings(_SourceSettings):
+    """A table of your own clips, each a YouTube video, a file behind an address, or a file of yours."""
+
+    kind: Literal["list"] = Field(description="a table of your own clips")
+    path: Path = Field(description="the CSV file; files that it names are relative to its folder")
+
+
+class VoxCeleb1Settings(_SourceSettings):
+    """VoxCeleb1: lists of clips in YouTube's videos."""
+
+    kind: Literal["voxceleb1"] = Field(description="VoxCeleb1, by its lists")
+    clips: Literal["fomm", "utterances"] = Field(
+        default="fomm", description="fomm: the clips of FOMM's sheet; utterances: those of the authors' own files"
+    )
+    lists: Path | None = Field(default=None, description=LISTS)
+
+
+class VoxCeleb2Settings(_SourceSettings):
+    """VoxCeleb2: your copy of its mp4 parts, or its utterance files, whose clips are in YouTube's videos."""
+
+    kind: Literal["voxceleb2"] = Field(description="VoxCeleb2, by your copy")
+    path: Path | None = Field(default=None, description="folder that holds dev/mp4/id…/… and test/mp4/id…/…")
+    lists: Path | None = Field(default=None, description="folder or zip of utterance files, instead of `path`")
+
     @model_validator(mode="after")
-    def _fits_its_kind(self) -> "SourceSettings":
-        if self.kind == "folder" and self.path is None:
-            raise ValueError("source.path is missing: source.kind = 'folder' needs the folder of videos")
-        if self.kind == "embedded" and self.path is not None:
-            raise ValueError("source.path is only for source.kind = 'folder'")
-        if self.kind == "folder" and self.frames:
-            raise ValueError("source.frames is only for source.kind = 'embedded'")
+    def _one_of_both(self) -> "VoxCeleb2Settings":
+        if (self.path is None) == (self.lists is None):
+            raise ValueError("kind 'voxceleb2' needs path (your copy of the mp4 parts) or lists (utterance files)")
         return self
+
+
+class TalkingHead1KHSettings(_SourceSettings):
+    """TalkingHead-1KH: lists of clips in YouTube's videos."""
+
+    kind: Literal["talkinghead1kh"] = Field(description="TalkingHead-1KH, by its lists")
+    parts: list[Literal["train", "val"]] = Field(
+        default=["train", "val"], min_length=1, description="which of its lists are used; val is the test part"
+    )
+    lists: Path | None = Field(default=None, description=LISTS)
+
+
+class FFHQSettings(_SourceSettings):
+    """Real photos with cameras in EG3D's layout, for the adversarial fine-tune; not a dataset of videos."""
+
+    kind: Literal["ffhq"] = Field(description="photos with cameras, for the adversarial fine-tune only")
+    path: Path = Field(description="the folder of photos with EG3D's dataset.json")
+
+
+SourceSettings = Annotated[
+    EmbeddedSettings
+    | FolderSettings
+    | ListSettings
+    | VoxCeleb1Settings
+    | VoxCeleb2Settings
+    | TalkingHead1KHSettings
+    | FFHQSettings,
+    Field(discriminator="kind"),
+]
+"""Where a dataset's videos come from: one block for each kind."""
 
 
 class DatasetSettings(Block):
@@ -54,6 +144,9 @@ class DatasetSettings(Block):
 
     source: SourceSettings = Field(description="where the videos come from")
     shards: int = Field(default=1, ge=1, le=100_000, description="number of shards; 256 to 1,024 clips each work well")
+    download: DownloadSettings = Field(
+        default_factory=DownloadSettings, description="how media with an address are downloaded"
+    )
 
 
 class CropSettings(Block):

@@ -6,16 +6,17 @@ docs/data.md lists the members. The index is written last and carries the tar's 
 import argparse
 import io
 import logging
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from preprocessing.cli import add_common, load_settings, progress, run_command
-from preprocessing.files import sha256, write_json
 from preprocessing.reasons import Dropped
-from preprocessing.rows import Row, drop, plain, read_rows, statistics, write_rows
+from preprocessing.rows import Row, drop, plain, read_rows, start_stage, statistics, write_rows
 from preprocessing.settings import ShardsSettings
+from preprocessing.shardindex import write_index
 from preprocessing.tars import TarFile, TarWriter, dump_json, tar_writer
 from preprocessing.tubefile import ChosenFrames, TubeFile
 
@@ -23,9 +24,6 @@ log = logging.getLogger(__name__)
 
 SOFTWARE = "planedict 0.1.0"
 """What wrote the shard, recorded in every sample's meta."""
-
-FORMAT = 1
-"""Version of the index."""
 
 
 def encode_frame(frame: Any, quality: int) -> bytes:
@@ -49,38 +47,28 @@ def main(argv: list[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, ShardsSettings, "shard")
     tubes = TubeFile.beside(arguments.crop)
-    rows: list[Row] = []
     samples: list[dict[str, Any]] = []
     target: Path = arguments.output.with_suffix(".tar")
-    # an index must never stand beside a tar it does not describe
-    arguments.output.with_suffix(".json").unlink(missing_ok=True)
+    start_stage(arguments.output)
     with (
         TarFile(arguments.faces.with_suffix(".tar")) as faces,
         TarFile(arguments.masks.with_suffix(".tar")) as masks,
         tar_writer(target) as writer,
     ):
-        for row in progress(read_rows(arguments.masks, Row), "shards"):
-            row = plain(row)
+        rows = [plain(row) for row in read_rows(arguments.masks, Row)]
+        # in the order of the members' names, which then are written once
+        for place in progress(sorted(range(len(rows)), key=lambda place: f"{rows[place].key}_"), "shards"):
+            row = rows[place]
             if row.kept:
                 try:
                     with writer.together():
                         samples += add_clip(row.clip, tubes, faces, masks, writer, settings)
                 except Dropped as dropped:
-                    row = drop(row, "shards", dropped)
+                    rows[place] = drop(row, "shards", dropped)
                     log.info("%s dropped: %s", row.clip, dropped)
-            rows.append(row)
-    samples.sort(key=lambda sample: sample["key"])
     write_rows(arguments.output, rows)
-    index = {
-        "format": FORMAT,
-        "tar": target.name,
-        "sha256": sha256(target),
-        "bytes": target.stat().st_size,
-        "count": len(samples),
-        "samples": samples,
-        "statistics": statistics(rows, frames=sum(sample["frames"] for sample in samples)),
-    }
-    write_json(arguments.output.with_suffix(".json"), index)
+    counts = statistics(rows, frames=sum(sample["frames"] for sample in samples))
+    write_index(target, writer, samples, statistics=counts)
 
 
 def add_clip(
@@ -88,16 +76,17 @@ def add_clip(
 ) -> list[dict[str, Any]]:
     """Add all tubes of one clip; returns their entries in the index."""
     chosen = ChosenFrames(clip, tubes, faces)
-    for tube, index, position, frame in chosen:
-        name = f"{tube.key}.{position:05d}"
-        writer.add(f"{name}.jpg", encode_frame(tube.cut(frame, index, tubes.settings.size), settings.quality))
-        writer.add(f"{name}.mask.png", masks.read(f"{name}.mask.png"))
     entries = []
-    for key, meta in chosen.metas.items():
-        backends = meta["backends"] | masks.mapping(f"{key}.meta.json")
-        writer.add(f"{key}.meta.json", dump_json(meta | {"backends": backends, "software": SOFTWARE}))
+    for key, items in groupby(chosen, lambda item: item[0].key):
+        for tube, index, position, frame in items:
+            name = f"{key}.{position:05d}"
+            writer.add(f"{name}.jpg", encode_frame(tube.cut(frame, index, tubes.settings.size), settings.quality))
+            writer.add(f"{name}.mask.png", masks.read(f"{name}.mask.png"))
         for name in ("cameras.npy", "landmarks.npy"):
             writer.add(f"{key}.{name}", faces.read(f"{key}.{name}"))
+        meta = chosen.metas[key]
+        backends = meta["backends"] | masks.mapping(f"{key}.meta.json")
+        writer.add(f"{key}.meta.json", dump_json(meta | {"backends": backends, "software": SOFTWARE}))
         entry = {name: meta[name] for name in ("key", "clip", "person", "split", "fps")}
         entries.append(entry | {"frames": len(meta["frames"])})
     return entries

@@ -20,8 +20,31 @@ class Source(Protocol):
 
 def open_source(settings: SourceSettings) -> Source:
     """The source of ``settings``; raises :class:`InputError` for settings that do not fit together."""
-    if settings.kind == "embedded":
-        return EmbeddedSource(settings)
-    from preprocessing.folder import FolderSource  # its table reader costs every other job a second
+    # Imported where they are used: their table readers cost every other job a second.
+    match settings.kind:
+        case "embedded":
+            return EmbeddedSource(settings)
+        case "folder":
+            from preprocessing.folder import FolderSource
 
-    return FolderSource(settings)
+            return FolderSource(settings)
+        case "list":
+            from preprocessing.cliplist import ListSource
+
+            return ListSource(settings)
+        case "voxceleb1":
+            from preprocessing.voxceleb import VoxCeleb1Source
+
+            return VoxCeleb1Source(settings)
+        case "voxceleb2":
+            from preprocessing.voxceleb import VoxCeleb2Source
+
+            return VoxCeleb2Source(settings)
+        case "talkinghead1kh":
+            from preprocessing.talkinghead import TalkingHeadSource
+
+            return TalkingHeadSource(settings)
+        case "ffhq":
+            from preprocessing.ffhq import FFHQSource
+
+            return FFHQSource(settings)

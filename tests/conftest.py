@@ -1,9 +1,7 @@
 """Before anything imports a library that starts threads: one thread, as in every stage. Then synthetic faces."""
 
 # ruff: noqa: E402 - the variables are of no use once a library has started its threads
-import hashlib
 import io
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from PIL import Image
 from model.settings import ModelSettings
 from preprocessing.cameras import FFHQ_FOCAL, from_pose, intrinsics, label
 from preprocessing.reference_face import reference_world
+from preprocessing.shardindex import write_index
 from preprocessing.tars import dump_array, dump_json, tar_writer
 from tests.model.tiny import OWN
 from tests.web_server import Web, serve
@@ -80,9 +79,7 @@ def synthetic_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tar_writer(folder / "00000.tar") as tar:
         for name, data in members.items():
             tar.add(name, data)
-    digest = hashlib.sha256((folder / "00000.tar").read_bytes()).hexdigest()
-    index = {"tar": "00000.tar", "sha256": digest, "samples": samples}
-    (folder / "00000.json").write_text(json.dumps(index))
+    write_index(folder / "00000.tar", tar, samples)
     return folder
 
 

@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Web:
-    """What the server serves, how, and what it was asked. ``faults`` are taken by one request each, in turn."""
+    """What the server serves, how, and what it was asked. ``faults`` are taken by one request each, in turn.
+
+    By path: ``kinds`` of content, ``answers`` (status and headers) that stand for as long as they are there, how many
+    bytes more are promised than there are (``missing``), and seconds between the bytes of what drips.
+    """
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -19,6 +23,11 @@ class Web:
     kind: str = "application/octet-stream"
     faults: list[tuple[str, int, dict[str, str]]] = field(default_factory=list)
     asked: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    kinds: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    drips: dict[str, float] = field(default_factory=dict)
     sent: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -40,9 +49,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         web = self.web
+        path = self.path.removeprefix("/")
         web.asked.append(dict(self.headers))
+        web.paths.append(path)
         fault, value, headers = web.faults.pop(0) if web.faults else ("", 0, {})
-        body = web.files.get(self.path.removeprefix("/"))
+        body = web.files.get(path)
+        if path in web.answers:
+            status, headers = web.answers[path]
+            self.answer(status, headers | {"Content-Length": "0"})
+            return
         if fault == "refuse" or body is None:
             self.answer(value or 404, headers | {"Content-Length": "0"})
             return
@@ -53,12 +68,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.answer(416, {"Content-Range": f"bytes */{len(body)}", "Content-Length": "0"})
             return
         start = 0 if web.wrong_ranges else start
-        length = {"Content-Length": str(len(body) - start), "Content-Type": web.kind}
+        promised = len(body) - start + web.missing.get(path, 0)
+        length = {"Content-Length": str(promised), "Content-Type": web.kinds.get(path, web.kind)}
         if start or (web.wrong_ranges and given):
             length["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
         self.answer(206 if "Content-Range" in length else 200, length | web.version)
         part = body[start : start + value] if fault else body[start:]
-        self.wfile.write(part)
+        if path in web.drips:
+            for byte in part:
+                self.wfile.write(bytes([byte]))
+                if web.closing.wait(web.drips[path]):
+                    return
+        else:
+            self.wfile.write(part)
         self.wfile.flush()
         web.sent += len(part)
         if fault == "stall":

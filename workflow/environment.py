@@ -19,6 +19,8 @@ dependencies:
   - pip
   - pip:
 """
+# What submits jobs runs outside of conda; and pip, which cannot be told to overrule, would refuse the numpy beside it.
+OUTSIDE = ("snakemake-executor-plugin-slurm",)
 # `name==version \` at the start of a line; the hashes follow on indented lines.
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
@@ -30,7 +32,7 @@ def locked(lock: Path = ROOT / "requirements.lock") -> dict[str, str]:
 
 def render(packages: dict[str, str]) -> str:
     """The text of environment.yml for these packages."""
-    return HEADER + "".join(f"      - {name}=={version}\n" for name, version in packages.items())
+    return HEADER + "".join(f"      - {name}=={version}\n" for name, version in packages.items() if name not in OUTSIDE)
 
 
 def main() -> None:

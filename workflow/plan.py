@@ -17,8 +17,9 @@ from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY, LISTS
 from model.settings import VGG19
-from preprocessing import choice
+from preprocessing import choice, lists
 from preprocessing.files import cache_root
+from preprocessing.retries import waiting
 from preprocessing.weights import registry
 from workflow import isolated
 from workflow.settings import REFERENCE, RunSettings, as_json
@@ -36,6 +37,8 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 # Detectors that live in an environment of their own, and their locks.
 PYFEAT, PYFEAT_LOCK = "py-feat", "workflow/envs/py-feat.lock"
+# Of the jobs that hold all clips, the hungriest takes 2.5 kB a clip (benchmarks/million.py); a shard has up to 1,024.
+MB_PER_SHARD = 3
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -45,11 +48,21 @@ def option(name: str, values: Iterable[str]) -> str:
     return shlex.join([name, *words]) if words else ""
 
 
+def folders(paths: Iterable[str], above: int = 0) -> list[str]:
+    """The folders in which these files lie, or the ones so many levels above, each once and in order.
+
+    Commands are given folders of their inputs and outputs, never the names that the rules know them by: where files are
+    kept in a storage (S3), a job works on copies that lie somewhere else.
+    """
+    return list(dict.fromkeys(str(Path(path).parents[above]) for path in paths))
+
+
 class Plan:
     """The files of one validated configuration."""
 
     def __init__(self, run: RunSettings) -> None:
         self.settings_ = run
+        self._waiting: dict[str, dict[str, Path]] = {}
 
     def settings(self, key: str, *, method: str | None = None, only: tuple[str, ...] | None = None) -> str:
         """A block as JSON by its dotted path, e.g. ``crop`` or ``evaluation.protocol``: every rule's settings.
@@ -86,8 +99,29 @@ class Plan:
     def real_images(self, slug: str) -> list[str]:
         """What the check of a method's real images depends on, as far as it is there: a folder's list, or a zip."""
         adversarial = self.settings_.training_of(slug).adversarial
-        found = [] if adversarial is None else [adversarial.real / "dataset.json", adversarial.real]
-        return [str(path) for path in found if path.is_file()]
+        if adversarial is None or self.made_photos(slug):
+            return []
+        return [str(path) for path in (adversarial.real / "dataset.json", adversarial.real) if path.is_file()]
+
+    def made_photos(self, slug: str) -> list[str]:
+        """The list of a method's real images where they are a dataset of photos of this run."""
+        adversarial = self.settings_.training_of(slug).adversarial
+        folders = [] if adversarial is None else [adversarial.real.as_posix()]
+        return [f"{folder}/dataset.json" for folder in folders if folder in map(self.photo_folder, self.photos)]
+
+    @staticmethod
+    def photo_folder(dataset: str) -> str:
+        """Where a dataset's photos lie without their background: what training takes for real images."""
+        return f"data/{dataset}/photos"
+
+    def photo_rows(self, dataset: str) -> list[str]:
+        """The rows of every shard of a dataset of photos."""
+        names = product(self.shards(dataset), ("parquet", "json"))
+        return [f"{self.photo_folder(dataset)}/{shard}.{suffix}" for shard, suffix in names]
+
+    def all_photos(self) -> list[str]:
+        """What stands for all photos without their backgrounds."""
+        return [f"{self.photo_folder(dataset)}/dataset.json" for dataset in self.photos]
 
     def metric_weights(self, *, optional: bool) -> list[str]:
         """The registered files of the metrics' backends: of those the run insists on, or also (``optional``) of those
@@ -148,6 +182,15 @@ class Plan:
         training = self.settings_.training_of(slug)
         return training.devices * (training.threads + training.workers)
 
+    def launcher(self, slug: str) -> str:
+        """What starts a method's training: one process, or torchrun and one process per device.
+
+        Left to itself, the training would take SLURM's one task for the number of its processes. After ``--`` nothing
+        is taken for an option of torchrun.
+        """
+        devices = self.settings_.training_of(slug).devices
+        return f"-m torch.distributed.run --standalone --nproc-per-node {devices} -m --" if devices > 1 else "-m"
+
     def names(self) -> str:
         """The methods of Tables 1 to 4 and of Table 5, each slug → name, as JSON."""
         run = self.settings_
@@ -159,53 +202,80 @@ class Plan:
         """The names of a dataset's shards: 00000, 00001, …"""
         return [f"{index:05d}" for index in range(self.settings_.datasets[dataset].shards)]
 
+    def memory(self, base: int, dataset: str) -> int:
+        """Megabytes of a job that holds all clips of a dataset at once."""
+        return base + MB_PER_SHARD * self.settings_.datasets[dataset].shards
+
     def sheet(self, dataset: str) -> list[str]:
         """The sheet of one dataset."""
         return [f"data/{dataset}/sheets/clips.{suffix}" for suffix in ("parquet", "csv")]
 
-    def stage(self, stage: str, dataset: str) -> list[str]:
-        """Every shard's files of one stage of one dataset."""
-        names = product(self.shards(dataset), STAGES[stage])
+    def stage(self, stage: str, dataset: str, *suffixes: str) -> list[str]:
+        """Every shard's files of one stage of one dataset: all of them, or those of these suffixes."""
+        names = product(self.shards(dataset), suffixes or STAGES[stage])
         return [f"data/{dataset}/{stage}/{shard}.{suffix}" for shard, suffix in names]
 
-    def rows(self, stage: str, dataset: str) -> list[str]:
-        """Every shard's rows (parquet) of one stage of one dataset."""
-        return [path for path in self.stage(stage, dataset) if path.endswith(".parquet")]
+    def again(self, dataset: str, shard: str) -> list[str]:
+        """The rows that a shard's last fetch left since some of its clips are to be tried again, or nothing."""
+        if dataset not in self._waiting:  # one look into the folder for all shards
+            self._waiting[dataset] = waiting(Path(f"data/{dataset}/fetch"))
+        found = self._waiting[dataset].get(shard)
+        return [] if found is None else [str(found)]
 
     def stage_everywhere(self, stage: str) -> list[str]:
         """The files of one data stage (or ``sheets``) of all datasets."""
-        of = self.sheet if stage == "sheets" else lambda dataset: self.stage(stage, dataset)
-        return [path for dataset in self.settings_.datasets for path in of(dataset)]
+        if stage == "sheets":
+            return [path for dataset in self.settings_.datasets for path in self.sheet(dataset)]
+        return [path for dataset in self.videos for path in self.stage(stage, dataset)]
 
-    def training_shards(self) -> list[str]:
-        """The shards that training reads."""
-        return [path for dataset in self.settings_.train_on for path in self.stage("shards", dataset)]
+    def samples_of(self, datasets: Iterable[str]) -> list[str]:
+        """What a reader of these datasets' frames reads. Rules name no more of a shard than they read: planning takes
+        its time by the file."""
+        return [path for dataset in datasets for path in self.stage("shards", dataset, "tar", "json")]
 
-    def tested_shards(self) -> list[str]:
-        """The shards that evaluation reads."""
-        return [path for dataset in self.settings_.test_on for path in self.stage("shards", dataset)]
-
-    def shard_folders(self, datasets: Iterable[str]) -> list[str]:
-        """The folders of these datasets' shards."""
-        return [f"data/{dataset}/shards" for dataset in datasets]
-
-    def tested_folders(self, kind: str, run: str) -> list[str]:
-        """``results/{run}/{kind}/{dataset}`` of every dataset tested on."""
-        return [f"results/{run}/{kind}/{dataset}" for dataset in self.settings_.test_on]
+    def indices(self) -> list[str]:
+        """What a reader of all datasets' lists of samples reads, without a frame."""
+        return [path for dataset in self.videos for path in self.stage("shards", dataset, "json")]
 
     def benchmark_folders(self, run: str) -> list[str]:
         """Where the benchmarks of a run and of its data lie."""
         return [f"logs/results/{run}", *(f"logs/data/{dataset}" for dataset in self.settings_.datasets)]
 
     def source_files(self, dataset: str) -> list[str]:
-        """What a sheet depends on, as far as it is there: the user's folder (a new video changes it) and its list."""
-        folder = self.settings_.datasets[dataset].source.path
-        found = [] if folder is None else [folder, Path(folder) / "clips.csv"]
+        """What a sheet depends on, as far as it is there: the user's folder (a new video changes it) and its lists."""
+        source = self.settings_.datasets[dataset].source
+        given = [Path(path) for key in ("path", "lists") if (path := getattr(source, key, None)) is not None]
+        found = [*given, *(path / name for path in given for name in ("clips.csv", "dataset.json"))]
         return [str(path) for path in found if path.exists()]
+
+    def list_checks(self, dataset: str) -> list[str]:
+        """What stands for the registered lists that a dataset's sheet is written from."""
+        return [f"data/lists/{name}.json" for name in lists.needed(self.settings_.datasets[dataset].source)]
+
+    @property
+    def needed_lists(self) -> list[str]:
+        """The registered lists that the run's sheets are written from."""
+        return [name for dataset in self.settings_.datasets.values() for name in lists.needed(dataset.source)]
+
+    @staticmethod
+    def cached_list(name: str) -> list[str]:
+        """A registered list's place in the cache if it is there: its check depends on it then."""
+        path = lists.registered(name).path
+        return [str(path)] if path.is_file() else []
+
+    @property
+    def videos(self) -> list[str]:
+        """The datasets of videos."""
+        return [name for name in self.settings_.datasets if name not in self.photos]
+
+    @property
+    def photos(self) -> list[str]:
+        """The datasets of photos, for the adversarial fine-tune."""
+        return [name for name, dataset in self.settings_.datasets.items() if dataset.source.kind == "ffhq"]
 
     def accounts(self, run: str) -> list[str]:
         """The survival tables of a run's datasets."""
-        names = product(self.settings_.datasets, ("json", "html"))
+        names = product(self.videos, ("json", "html"))
         return [f"results/{run}/dataset/{dataset}.{suffix}" for dataset, suffix in names]
 
     def agreements(self, run: str) -> list[str]:
@@ -214,7 +284,7 @@ class Plan:
 
     def samples(self, run: str) -> list[str]:
         """The contact sheets of a run's datasets."""
-        return [f"results/{run}/dataset/{dataset}.png" for dataset in self.settings_.datasets]
+        return [f"results/{run}/dataset/{dataset}.png" for dataset in self.videos]
 
     def recipe(self, run: str) -> list[str]:
         """The measurements of the recipe's ablation: figures and pictures of every method."""
@@ -226,11 +296,10 @@ class Plan:
         """A method's trained weights; the copy of the source has none."""
         return [] if method == COPY else [f"results/{run}/checkpoints/{method}/final.safetensors"]
 
-    def method_arguments(self, run: str, method: str) -> str:
+    def method_arguments(self, method: str, weights: Iterable[str]) -> str:
         """What re-enactment needs of a method: its weights, or the size of the copies."""
-        if method == COPY:
-            return f"{COPY} --resolution {self.settings_.model.resolution}"
-        return f"{method} --checkpoint {self.weights(run, method)[0]}"
+        size = ("--resolution", self.settings_.model.resolution)
+        return shlex.join(map(str, (method, *(size if method == COPY else ("--checkpoint", *weights)))))
 
     def training(self, run: str) -> list[str]:
         """Weights and curves of every trained method."""

@@ -43,13 +43,19 @@ def _type(annotation: Any) -> str:
     if origin is typing.Annotated:
         return _type(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_type(part) for part in arguments)
+        return " or ".join(dict.fromkeys(_type(part) for part in arguments))
     if origin is not None:
         inner = ", ".join("…" if part is Ellipsis else _type(part) for part in arguments)
         return f"{origin.__name__} of {inner}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "block"
     return getattr(annotation, "__name__", str(annotation))
+
+
+def _kind(block: type[BaseModel]) -> str:
+    """What tells a block from the others that may stand in its place."""
+    annotation: Any = block.model_fields["kind"].annotation
+    return f", kind: {typing.get_args(annotation)[0]}"
 
 
 def _default(value: Any) -> str:
@@ -78,9 +84,9 @@ def tables() -> str:
             default = "" if field.default_factory else _default(field.default)
             cells = (f"`{key}`", _type(field.annotation), default, meaning)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-            below = f"{path}.{key}" if path else key
+            below = f"{path.partition(',')[0]}.{key}" if path else key
             name = f"{below}.*" if typing.get_origin(field.annotation) is dict else below
-            nested += [(name, inner) for inner in inside]
+            nested += [(name + (_kind(inner) if len(inside) > 1 else ""), inner) for inner in inside]
         waiting = nested + waiting
         lines.append("")
     return "\n".join(lines)

@@ -69,6 +69,8 @@ class RunSettings(Block):
             for name in names:
                 if name not in self.datasets:
                     raise ValueError(f"{key} names '{name}', which is not one of datasets ({', '.join(self.datasets)})")
+                if self.datasets[name].source.kind == "ffhq":
+                    raise ValueError(f"{key} names '{name}', which holds photos, no videos")
             if len(set(names)) < len(names):
                 raise ValueError(f"{key} names a dataset twice")
         for metric, backend in self.evaluation.backends.items():

@@ -160,7 +160,7 @@ def _cell(cell: dict[str, Any] | None, metric: Metric) -> dict[str, str]:
 
 def clip_page(shown: Shown, clip: str, samples: Sequence[Sample], everything: int) -> str:
     """The page of one clip: what became of it, its frames, and what every method makes of it."""
-    account = shown.results.accounts().get(shown.gallery.dataset, {"clips": []})
+    account = shown.results.accounts.get(shown.gallery.dataset, {"clips": []})
     protocols = []
     for protocol in ("self", "cross"):
         rows = {

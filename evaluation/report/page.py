@@ -155,7 +155,7 @@ def page(results: Results, samples: list[Path], title: str, settings: ReportSett
         title=title,
         config=config,
         label=config.get("label") or "",
-        accounts=[{"dataset": dataset, **account} for dataset, account in results.accounts().items()],
+        accounts=[{"dataset": dataset, **account} for dataset, account in results.accounts.items()],
         samples=[{"name": _sample_title(p), "uri": picture_uri(p, settings.picture_side)} for p in samples],
         curves=curves(results.directory / "training"),
         health=health_rows(health),

@@ -15,6 +15,7 @@ from evaluation.metrics.faces import DLIB_MODEL, dlib_weights
 from preprocessing import weights
 from preprocessing.cli import InputError, add_common, read_mapping, run_command
 from preprocessing.files import sha256, write_json
+from preprocessing.registered import digest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,7 +90,7 @@ def weight_hashes(checkpoints: Iterable[Path]) -> dict[str, str]:
     found[DLIB_MODEL] = sha256(dlib_weights())
     for name, entry in weights.registry().items():
         if entry.path.is_file():
-            found[name] = weights.digest(entry.path)
+            found[name] = digest(entry.path)
     return found
 
 

@@ -1,5 +1,6 @@
 """The files of one run as the report and its pages read them, each optional."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Results:
         """Those of the named files that are there."""
         return [name for name in names if (self.directory / name).is_file()]
 
+    @cached_property
     def accounts(self) -> dict[str, dict[str, Any]]:
         """The survival tables by dataset."""
         return {path.stem: read_mapping(path) for path in sorted((self.directory / "dataset").glob("*.json"))}

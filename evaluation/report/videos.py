@@ -28,6 +28,7 @@ from model.data import FrameStore
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
 from preprocessing.files import atomic, write_json
 from preprocessing.reader import Sample, ShardReader
+from preprocessing.video import check_written
 
 PANEL = 192  # pixels; a multiple of 16, as H.264 likes it
 CAPTION = 32  # pixels of the line of words above each panel; the report shows videos at two thirds
@@ -129,6 +130,7 @@ def write_video(frames: NDArray[np.uint8], fps: float, path: Path) -> None:
             macro_block_size=16,
             output_params=options,
         )
+        check_written(temporary, len(frames))
 
 
 def main(argv: list[str] | None = None) -> None:

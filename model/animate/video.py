@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from preprocessing.files import atomic
+from preprocessing.video import check_written
 
 log = logging.getLogger("video")
 
@@ -21,10 +22,19 @@ Picture = UInt8[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w"]
 @contextlib.contextmanager
 def video_writer(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
     """Yield a function that appends one picture, RGB or grey; all are of one size. Without sound, almost lossless."""
-    with imageio.get_writer(
-        path, format="FFMPEG", fps=fps, codec="libx264", quality=8, pixelformat="yuv420p", macro_block_size=2
-    ) as writer:
-        yield writer.append_data  # type: ignore[attr-defined] # the annotation names the common base
+    count = 0
+    with atomic(path) as temporary:
+        with imageio.get_writer(
+            temporary, format="FFMPEG", fps=fps, codec="libx264", quality=8, pixelformat="yuv420p", macro_block_size=2
+        ) as writer:
+
+            def append(picture: Picture) -> None:
+                nonlocal count
+                writer.append_data(picture)  # type: ignore[attr-defined] # the annotation names the common base
+                count += 1
+
+            yield append
+        check_written(temporary, count)
 
 
 def publish(

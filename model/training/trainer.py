@@ -31,6 +31,9 @@ def launch(settings: TrainingSettings) -> Fabric:
     """The devices the settings ask for, started: GPUs where there are any, else CPU processes.
 
     Under torchrun or Slurm this process is one of theirs; otherwise the others are started here.
+
+    Raises:
+        InputError: fewer GPUs than asked for, or another number of processes was started from outside.
     """
     many, found = settings.devices * settings.nodes > 1, torch.cuda.device_count()
     if 0 < found < settings.devices:
@@ -45,6 +48,9 @@ def launch(settings: TrainingSettings) -> Fabric:
         strategy=strategy if many else "auto",
     )
     fabric.launch()
+    wanted = settings.devices * settings.nodes
+    if fabric.world_size != wanted:
+        raise InputError(f"training: 'devices' × 'nodes' = {wanted}, but {fabric.world_size} processes were started.")
     return fabric
 
 

@@ -17,6 +17,7 @@ from evaluation.metrics.choice import FILES, VGGFACE2, Choice
 from evaluation.pictures import digest, read_picture
 from evaluation.score import main
 from preprocessing import weights
+from preprocessing.registered import UNVERIFIED
 from tests.evaluation import layouts
 from tests.evaluation.test_readings import openface_csv
 
@@ -40,7 +41,7 @@ def cache(tmp_path_factory):
         patch.setenv("PLANEDICT_CACHE", str(root))
         for files in FILES.values():
             for name in files:
-                entry = replace(weights.registry()[name], sha256=weights.UNVERIFIED, bytes=None)
+                entry = replace(weights.registry()[name], sha256=UNVERIFIED, bytes=None)
                 patch.setitem(weights.registry(), name, entry)
         yield root
 

@@ -1,15 +1,17 @@
 """The pair lists: who meets whom, what is written beside them, and lists taken over from elsewhere."""
 
 import json
+import random
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from evaluation.frozen import frozen_lists
 from evaluation.outputs import PAIR_COLUMNS, read_pairs, read_real
 from evaluation.protocol import main, parser
-from evaluation.sampling import VIEW_OFFSETS, all_pairs, real_set, sampled_lists
+from evaluation.sampling import VIEW_OFFSETS, all_pairs, cross_pairs, real_set, sampled_lists
 from evaluation.settings import LISTS, ProtocolSettings
 from preprocessing.cli import InputError
 from preprocessing.files import sha256
@@ -54,6 +56,24 @@ def test_cross_pairs_join_different_people_and_never_training_clips():
     assert not set(cross["source_clip"]) & {"d"} and not set(cross["driver_clip"]) & {"c", "d"}
     assert (~cross["unseen"]).sum() == 12
     assert set(cross.loc[cross["unseen"], "source_clip"]) == {"c"}
+
+
+def test_cross_pairs_are_those_of_a_search_through_all_drivers():
+    samples = [sample(f"k{n}", f"clip{n // 2}", f"p{(n // 2) ** 2 % 5}", "test", 9 + n) for n in range(40)]
+    random.Random(1).shuffle(samples)
+    sources, drivers = samples[:25], samples[10:]
+    rng, expected = np.random.default_rng(3), []
+    clips = list(dict.fromkeys(s.clip for s in sources))
+    for turn in range(99):
+        group = [s for s in sources if s.clip == clips[turn % len(clips)]]
+        source = group[rng.integers(len(group))]
+        others = sorted({d.clip for d in drivers if d.person != source.person})
+        clip = others[rng.integers(len(others))]
+        candidates = [d for d in drivers if d.clip == clip]
+        driver = candidates[rng.integers(len(candidates))]
+        expected.append((source.key, driver.key, int(rng.integers(driver.frames))))
+    rows = cross_pairs(sources, drivers, 99, 3)
+    assert [(row["source_key"], row["driver_key"], row["driver_frame"]) for row in rows] == expected
 
 
 def test_multiview_renders_each_pair_at_25_views():

@@ -12,6 +12,7 @@ from evaluation.metrics.choice import ALEXNET, Choice
 from evaluation.metrics.perceptual import Inception, Lpips
 from preprocessing import weights
 from preprocessing.cli import InputError
+from preprocessing.registered import digest as digest_of
 from tests.evaluation.layouts import write_alexnet, write_inception
 
 
@@ -70,7 +71,7 @@ def test_pictures_too_small_for_lpips_are_left_out_of_a_batch(alexnet):
 def test_present_weights_are_used(cache, alexnet, monkeypatch):
     (cache / ALEXNET).write_bytes(alexnet[0].read_bytes())
     entry = weights.registry()[ALEXNET]
-    digest = weights.digest(entry.path)
+    digest = digest_of(entry.path)
     monkeypatch.setitem(weights.registry(), ALEXNET, weights.Weights(ALEXNET, "", digest, None, "", False, ""))
     a, b = pictures(64, 64, 3)
     (result,) = measured(Choice(), [METRICS["lpips"]], [Sample(a, b)])

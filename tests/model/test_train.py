@@ -21,6 +21,8 @@ from model.training.trainer import Trainer, launch, train
 from preprocessing.cameras import from_pose, intrinsics
 from preprocessing.cameras import label as label_of
 from preprocessing.cli import InputError
+from preprocessing.files import write_json
+from preprocessing.shardindex import sealed
 from tests.model import tiny
 from tests.model.tiny import MODEL, OWN
 
@@ -230,7 +232,7 @@ def test_untrained_weights_are_written_when_no_clip_survived(synthetic_shards, t
     empty.mkdir()
     index = json.loads((synthetic_shards / "00000.json").read_text())
     index["samples"] = [s for s in index["samples"] if s["split"] == "test"]
-    (empty / "00000.json").write_text(json.dumps(index))
+    write_json(empty / "00000.json", sealed(index))
     (empty / "00000.tar").symlink_to(synthetic_shards / "00000.tar")
     arguments = ["--shards", str(empty), "--method", "m", "--output", str(tmp_path / "n"), "--curves"]
     arguments += [str(tmp_path / "n.parquet"), "--model", json.dumps(OWN), "--settings", json.dumps(RAYS)]

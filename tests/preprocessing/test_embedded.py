@@ -13,11 +13,11 @@ import pytest
 from preprocessing import embedded
 from preprocessing.embedded import EMBEDDED, EmbeddedSource, cache_directory, fill_cache
 from preprocessing.reasons import Dropped
-from preprocessing.settings import SourceSettings
+from preprocessing.settings import EmbeddedSettings
 
 
 def test_the_sheet_of_the_embedded_clips():
-    entries = {entry.clip: entry for entry in EmbeddedSource(SourceSettings(kind="embedded")).entries()}
+    entries = {entry.clip: entry for entry in EmbeddedSource(EmbeddedSettings(kind="embedded")).entries()}
     assert {entry.person for entry in entries.values()} == {"franck", "cap12", "carphone"}
     assert entries["cap13_edit2"].person == entries["cap12_edit"].person
     assert entries["cap13_edit2"].segments == ((0, 765, "unseen-clip"),)
@@ -26,7 +26,7 @@ def test_the_sheet_of_the_embedded_clips():
 
 
 def test_fewer_frames_can_be_asked_for():
-    settings = SourceSettings(kind="embedded", frames={"franck": 220, "cap13_edit2": 40})
+    settings = EmbeddedSettings(kind="embedded", frames={"franck": 220, "cap13_edit2": 40})
     entries = {entry.clip: entry for entry in EmbeddedSource(settings).entries()}
     assert entries["franck"].segments == ((0, 134, "train"), (154, 182, "test"), (202, 220, "train"))
     assert entries["cap13_edit2"].segments == ((0, 40, "unseen-clip"),)
@@ -89,7 +89,7 @@ def test_fetch_copies_from_the_cache_and_fills_it_when_it_must(
     cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     commands = clients(monkeypatch)
-    source = EmbeddedSource(SourceSettings(kind="embedded"))
+    source = EmbeddedSource(EmbeddedSettings(kind="embedded"))
     path = source.bring("franck.mp4", EMBEDDED["franck.mp4"].sha256, tmp_path / "media")
     assert path.read_bytes() == b"franck.mp4"
     source.bring("franck.mp4", EMBEDDED["franck.mp4"].sha256, tmp_path / "media")

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from preprocessing.fetch import FetchRow, fetch_clip, main
+from preprocessing import fetch
+from preprocessing.downloads.store import Downloader
+from preprocessing.fetch import Fetcher, FetchRow, main
 from preprocessing.reasons import Dropped
 from preprocessing.rows import read_rows
+from preprocessing.settings import DatasetSettings, DownloadSettings
 from preprocessing.sheets import SheetRow
 from preprocessing.sheets import main as sheets
 
@@ -26,6 +29,12 @@ class Flaky:
 
     def entries(self) -> list[object]:
         return []
+
+
+def fetch_clip(sheet: SheetRow, source: Flaky, directory: Path, *earlier: FetchRow, **settings: object) -> FetchRow:
+    block = DatasetSettings.model_validate({"source": {"kind": "embedded"}, "download": settings})
+    downloader = Downloader(directory / "downloads", DownloadSettings())
+    return Fetcher(block, source, downloader, directory, [sheet], list(earlier)).fetch(sheet)
 
 
 def test_a_fetched_clip_is_described(tmp_path: Path, make_video):
@@ -81,6 +90,48 @@ def test_a_rerun_retries_transient_failures_only(tmp_path: Path, make_video, mon
     rows = read_rows(output, FetchRow)
     assert tries == ["a.mp4"]
     assert [(row.reason, row.attempts) for row in rows] == [("", 2), ("private", 1)]
+
+
+def test_what_a_retry_tries(tmp_path: Path, make_video, monkeypatch: pytest.MonkeyPatch):
+    """A passing failure until its attempts are used up; nothing that is known for good, unless it is asked anew."""
+    path = make_video(tmp_path / "a.mp4", frames=12)
+    sheet = SheetRow("a", "a", file="a.mp4")
+    row = fetch_clip(sheet, Flaky(path, 1), tmp_path)
+    for attempts in (2, 3):
+        row = fetch_clip(sheet, Flaky(path, 1), tmp_path, row, attempts=3)
+        assert (row.reason, row.attempts) == ("timeout", attempts)
+    assert fetch_clip(sheet, Flaky(path, 0), tmp_path, row, attempts=3) == row
+    lost = fetch_clip(sheet, Flaky(path, 1, "removed"), tmp_path)
+    assert fetch_clip(sheet, Flaky(path, 0), tmp_path, lost) == lost
+    assert fetch_clip(SheetRow("a", "a", file="b.mp4"), Flaky(path, 0), tmp_path, lost).kept
+
+    looked: list[Path] = []
+    real = fetch.scan
+    monkeypatch.setattr(fetch, "scan", lambda path, *rest: looked.append(path) or real(path, *rest))
+    kept = fetch_clip(sheet, Flaky(path, 0), tmp_path)
+    assert fetch_clip(sheet, Flaky(path, 0), tmp_path, kept) == kept and looked == [path]
+    make_video(path, frames=15)
+    assert fetch_clip(sheet, Flaky(path, 0), tmp_path, kept).frames == 15
+
+
+def test_a_file_is_looked_into_as_far_as_its_clips_need(tmp_path: Path, make_video):
+    """Counted in the file's frames, which a list of another rate is brought to; an open end needs the whole."""
+    path = make_video(tmp_path / "a.mp4", frames=40)
+
+    def frames(*rows: SheetRow) -> int:
+        block = DatasetSettings.model_validate({"source": {"kind": "embedded"}})
+        downloader = Downloader(tmp_path / "downloads", DownloadSettings())
+        fetcher = Fetcher(block, Flaky(path, 0), downloader, tmp_path, list(rows), [])
+        [known] = {fetcher.fetch(row).frames for row in rows}
+        return known
+
+    def clip(segments: str, rate: float = 0) -> SheetRow:
+        return SheetRow(segments, "a", file="a.mp4", segments=segments, rate=rate)
+
+    first, last = clip('[[0, 10, "train"]]'), clip('[[3, 5, "train"], [12, 18, "test"]]')
+    assert (frames(first), frames(last), frames(first, last)) == (10, 18, 18)
+    assert frames(first, clip('[[20, -1, "train"]]')) == frames(clip("[]")) == frames(clip('[[0, 90, "train"]]')) == 40
+    assert frames(clip('[[0, 10, "train"]]', rate=12.5)) == 20
 
 
 def test_missing_options_are_one_sentence(capsys: pytest.CaptureFixture[str]):

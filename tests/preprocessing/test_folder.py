@@ -13,12 +13,12 @@ from preprocessing import folder as module
 from preprocessing.cli import InputError
 from preprocessing.folder import FolderSource, look
 from preprocessing.reasons import Dropped
-from preprocessing.settings import ScanSettings, SourceSettings
+from preprocessing.settings import FolderSettings, ScanSettings
 from preprocessing.video import VideoInfo
 
 
 def source(folder: Path) -> FolderSource:
-    return FolderSource(SourceSettings(kind="folder", path=folder))
+    return FolderSource(FolderSettings(kind="folder", path=folder))
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from preprocessing import reader as module
+from preprocessing import verified
 from preprocessing.cli import InputError
 from preprocessing.files import sha256, write_json
 from preprocessing.reader import ShardReader
+from preprocessing.shardindex import sealed, write_index
 from preprocessing.shards import encode_frame
 from preprocessing.tars import dump_array, dump_json, tar_writer
 
@@ -34,9 +38,11 @@ def write_shard(folder: Path, name: str, keys: list[str]) -> Path:
             writer.add(f"{key}.cameras.npy", dump_array(np.full((3, 25), len(key), np.float32)))
             writer.add(f"{key}.landmarks.npy", dump_array(np.zeros((3, 478, 3), np.float32)))
             writer.add(f"{key}.meta.json", dump_json({"key": key}))
-    samples = [{"key": k, "clip": k[:-3], "person": "p", "split": "train", "frames": 3, "fps": 25.0} for k in keys]
+    samples: list[dict[str, object]] = [
+        {"key": k, "clip": k[:-3], "person": "p", "split": "train", "frames": 3, "fps": 25.0} for k in keys
+    ]
     tar = folder / f"{name}.tar"
-    write_json(tar.with_suffix(".json"), {"tar": tar.name, "sha256": sha256(tar), "samples": samples})
+    write_index(tar, writer, samples)
     return tar
 
 
@@ -115,3 +121,69 @@ def test_wrong_places_are_one_sentence(shards: Path, tmp_path: Path):
 def test_a_killed_writers_leftovers_are_not_read(shards: Path):
     (shards / ".00000.abcdefgh.json").write_text("{")
     assert len(ShardReader(shards).samples) == 3
+
+
+def test_offsets_of_another_file_are_noticed(shards: Path):
+    path = shards / "00000.json"
+    index = json.loads(path.read_text())
+    index["samples"][1]["offset"] += 512
+    write_json(path, sealed(index))
+    with pytest.raises(InputError, match=r"no member b_00\.00001\.jpg where it should be"):
+        ShardReader(shards).frames("b_00", [1])
+    index["samples"][1]["sizes"].pop()
+    write_json(path, sealed(index))
+    with pytest.raises(InputError, match=r"00000\.json is not the index of a shard"):
+        ShardReader(shards)
+
+
+def test_pixels_are_pillows(shards: Path):
+    jpeg = encode_frame(FRAMES[1], 95)
+    expected = np.asarray(Image.open(io.BytesIO(jpeg)))
+    assert np.array_equal(ShardReader(shards).frames("a_00", [1])[0], expected)
+
+
+def test_a_broken_image_is_one_sentence(tmp_path: Path):
+    folder = tmp_path / "x" / "shards"
+    tar = write_shard(folder, "00000", ["a_00"])
+    sizes = json.loads((folder / "00000.json").read_text())["samples"][0]["sizes"]
+    data = bytearray(tar.read_bytes())
+    data[512 : 512 + sizes[0]] = bytes(sizes[0])
+    tar.write_bytes(data)
+    with pytest.raises(InputError, match=r"a_00\.00000\.jpg is not an image"):
+        ShardReader(folder, verify=False).frames("a_00", [0])
+
+
+def everything(reader: ShardReader, key: str) -> list[np.ndarray]:
+    return [reader.frames(key, [0, 1, 2]), reader.masks(key, [2, 0]), reader.cameras(key), reader.landmarks(key)]
+
+
+def test_few_files_are_open_at_a_time(shards: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "OPEN", 1)
+    reader = ShardReader(shards)
+    before = everything(reader, "a_00")
+    assert reader.cameras("c_00").shape == (3, 25)
+    assert len(reader._open) == 1
+    assert all(np.array_equal(a, b) for a, b in zip(before, everything(reader, "a_00"), strict=True))
+
+
+def test_a_check_is_remembered_until_the_file_changes(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path / "cache"))
+    read: list[str] = []
+    monkeypatch.setattr(verified, "sha256", lambda path: read.append(path.name) or sha256(path))
+    ShardReader(shards)
+    ShardReader(shards)
+    assert sorted(read) == ["00000.tar", "00000.tar", "00001.tar", "00001.tar"]  # too young to be remembered
+    monkeypatch.setattr(verified, "YOUNG", -1.0)  # the files were written long ago
+    ShardReader(shards)
+    read.clear()
+    assert len(ShardReader(shards).samples) == 3
+    assert read == []
+    tar = shards / "00000.tar"
+    facts = tar.stat()
+    data = bytearray(tar.read_bytes())
+    data[600] ^= 1
+    tar.write_bytes(data)
+    os.utime(tar, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    with pytest.raises(InputError, match="sha256 differs"):
+        ShardReader(shards)
+    assert read == ["00000.tar"]

@@ -1,14 +1,17 @@
 """The clip sheet: keys, shards, segments, and what the command refuses."""
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from preprocessing.entries import Entry
-from preprocessing.sheets import build, main, read_sheet, safe, shard_of
+from preprocessing.rows import GROUP
+from preprocessing.sheets import build, main, read_sheet, safe, shard_of, write_sheet
 
 EMBEDDED = '{"source": {"kind": "embedded"}, "shards": 2}'
 
@@ -53,12 +56,12 @@ def test_the_command_writes_parquet_and_csv_alike(tmp_path: Path):
     output = tmp_path / "clips.parquet"
     main(["--dataset", "embedded", "--output", str(output), "--settings", EMBEDDED])
     rows = read_sheet(output)
-    assert [row.clip for row in rows] == ["cap12_edit", "cap13_edit2", "carphone_pristine", "franck"]
-    table = pd.read_csv(tmp_path / "clips.csv")
-    assert table["segments"].map(json.loads).tolist() == [[list(part) for part in row.parts(25)] for row in rows]
-    assert {row.clip for row in read_sheet(output, 0)} | {row.clip for row in read_sheet(output, 1)} == set(
-        table["clip"]
-    )
+    assert [row.shard for row in rows] == sorted(row.shard for row in rows)
+    table = pd.read_csv(tmp_path / "clips.csv", keep_default_na=False)
+    assert list(table["clip"]) == ["cap12_edit", "cap13_edit2", "carphone_pristine", "franck"]
+    assert [dataclasses.asdict(row) for row in rows] == table.sort_values("shard", kind="stable").to_dict("records")
+    assert all(json.loads(row.segments) == [list(part) for part in row.parts(25)] for row in rows)
+    assert read_sheet(output, 0) + read_sheet(output, 1) == rows
     before = output.read_bytes()
     main(["--dataset", "embedded", "--output", str(output), "--settings", EMBEDDED])
     assert output.read_bytes() == before
@@ -67,10 +70,20 @@ def test_the_command_writes_parquet_and_csv_alike(tmp_path: Path):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ('{"source": {"kind": "tape"}}', "source.kind"),
-        ('{"source": {"kind": "folder"}}', "source.path is missing"),
+        (
+            '{"source": {"kind": "tape"}}',
+            "'source.kind' = 'tape' is wrong: input should be one of 'embedded', 'folder', 'list', 'voxceleb1'",
+        ),
+        ('{"source": {"kind": "folder"}}', "key 'source.path' is missing"),
+        ('{"source": {"path": "x"}}', "key 'source.kind' is missing"),
+        (
+            '{"source": {"kind": "folder", "paht": "x"}}',
+            "unknown key 'source.paht' for kind 'folder' (did you mean 'path'?)",
+        ),
+        ('{"source": {"kind": "voxceleb2"}}', "kind 'voxceleb2' needs path (your copy of the mp4 parts) or lists"),
+        ('{"source": {"kind": "talkinghead1kh", "parts": ["tran"]}}', "'source.parts.0' = 'tran' is wrong"),
         ('{"source": {"kind": "folder", "path": "/nowhere"}}', "/nowhere is not a folder"),
-        ('{"source": {"kind": "embedded", "path": "x"}}', "source.path is only for"),
+        ('{"source": {"kind": "embedded", "path": "x"}}', "unknown key 'source.path' for kind 'embedded'."),
         ('{"source": {"kind": "embedded", "frames": {"frank": 3}}}', "'frank', which is not an embedded clip"),
         ('{"source": {"kind": "embedded", "frames": {"franck": 0}}}', "source.frames.franck"),
         ('{"source": {"kind": "embedded"}, "shards": 0}', "shards"),
@@ -101,3 +114,24 @@ def test_clips_of_one_download_share_a_shard() -> None:
     assert len({row.shard for row in build(entries, 1000)}) == 1
     local = [Entry(f"c{number}", "v.mp4", "p", ((0, 9, "train"),)) for number in range(9)]
     assert len({row.shard for row in build(local, 1000)}) > 1
+
+
+def test_many_names_of_one_key_are_numbered_in_one_pass() -> None:
+    # A dropped one takes no key; "clip-3" is taken by its own name.
+    entries = [Entry(name, name, "p", ()) for name in ("日", "本", "clip-3", "語", "clip")]
+    entries.insert(2, Entry("文", "f", "p", (), reason="not-a-video"))
+    assert [row.key for row in build(entries, 1) if row.kept] == ["clip", "clip-2", "clip-3", "clip-4", "clip-5"]
+    many = build([Entry("字" * (n + 1), str(n), "p", ()) for n in range(5000)], 7)
+    assert [row.key for row in many] == ["clip", *(f"clip-{n}" for n in range(2, 5001))]
+
+
+def test_a_shard_is_read_without_the_others(tmp_path: Path) -> None:
+    rows = build([Entry(f"c{n}", f"c{n}.mp4", "p", ((0, -1, "train"),)) for n in range(3 * GROUP)], 5)
+    write_sheet(tmp_path / "clips.parquet", rows)
+    for shard in range(5):
+        assert read_sheet(tmp_path / "clips.parquet", shard) == [row for row in rows if row.shard == shard]
+    # The groups that may hold the first shard by their statistics, and so are read.
+    about = pq.ParquetFile(tmp_path / "clips.parquet")
+    column = about.schema_arrow.names.index("shard")
+    least = [about.metadata.row_group(n).column(column).statistics.min for n in range(about.num_row_groups)]
+    assert len(least) == 3 and sum(shard == 0 for shard in least) == 1

@@ -16,7 +16,7 @@ from preprocessing.cli import InputError
 from preprocessing.reader import ShardReader
 from preprocessing.regions import BACKGROUND, MOUTH
 from preprocessing.rows import Row, read_rows
-from preprocessing.tars import TarFile
+from preprocessing.tars import TarFile, TarWriter
 
 CROP = {"min_frames": 8, "min_size": 48, "allow_padding": True}
 
@@ -88,6 +88,17 @@ def test_the_shard_holds_what_the_contract_says(data: Data):
         assert reader.landmarks(sample.key).shape == (sample.frames, 478, 3)
         assert reader.cameras(sample.key).dtype == reader.landmarks(sample.key).dtype == np.float32
         assert reader.frames(sample.key, [0]).shape == (1, 256, 256, 3)
+
+
+def test_the_disk_is_written_once(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def again(_: TarWriter) -> None:
+        raise AssertionError("the members came out of order")
+
+    monkeypatch.setattr(TarWriter, "_sort", again)
+    inputs = [part for stage in ("crop", "faces", "masks") for part in (f"--{stage}", str(data.rows(stage)))]
+    shards.main([*inputs, "--output", str(tmp_path / "00000.parquet")])
+    masks.main([*inputs[:4], "--output", str(tmp_path / "masks.parquet")])
+    assert (tmp_path / "00000.tar").read_bytes() == data.rows("shards").with_suffix(".tar").read_bytes()
 
 
 def test_meta_says_where_a_sample_comes_from(data: Data):
@@ -180,8 +191,8 @@ def test_fomms_framing_gives_the_same_poses(data: Data, tmp_path: Path, folder: 
 def test_a_contact_sheet_shows_every_stage(data: Data, tmp_path: Path):
     output = tmp_path / "samples.png"
     shard = str(data.rows("shards").parent)
-    rows = str(data.rows("crop"))
-    samples.main(["--shards", shard, "--crop", rows, "--per-clip", "3", "--side", "64", "--output", str(output)])
+    crops = str(data.rows("crop").parent)
+    samples.main(["--shards", shard, "--crop", crops, "--per-clip", "3", "--side", "64", "--output", str(output)])
     assert Image.open(output).size == (3 * (64 + samples.GAP) - samples.GAP, 3 * (64 + samples.GAP) - samples.GAP)
     with pytest.raises(SystemExit):
         samples.main(["--shards", shard, "--clips", "nobody", "--output", str(output)])

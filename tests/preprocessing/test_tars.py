@@ -112,3 +112,25 @@ def test_json_is_sorted_and_has_no_nan():
     assert dump_json({"b": 1, "a": "ü"}) == '{\n "a": "ü",\n "b": 1\n}'.encode()
     with pytest.raises(ValueError, match="Out of range"):
         dump_json({"a": float("nan")})
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_bytes_are_those_that_python_would_write(tmp_path: Path, turned: bool):
+    members = {"a.jpg": b"1" * 513, "b.json": b"", "c.npy": b"2" * 1024, "d": b"3" * 20_000}
+    write(tmp_path / "a.tar", dict(reversed(members.items())) if turned else members)
+    expected = io.BytesIO()
+    with tarfile.open(fileobj=expected, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime, info.mode = len(data), 0, 0o644
+            tar.addfile(info, io.BytesIO(data))
+    assert (tmp_path / "a.tar").read_bytes() == expected.getvalue()
+
+
+def test_the_writer_knows_where_its_members_lie(tmp_path: Path):
+    with tar_writer(tmp_path / "a.tar") as writer:
+        for name, data in reversed(MEMBERS.items()):
+            writer.add(name, data)
+    with TarFile(tmp_path / "a.tar") as tar:
+        assert writer.members() == tar.members
+        assert list(writer.members()) == list(tar.members)

@@ -214,4 +214,28 @@ def test_a_dying_decoder_is_corrupt_and_says_how(tmp_path: Path, monkeypatch: py
 
 def test_too_little_memory_is_a_reason(tmp_path: Path, make_video):
     path = make_video(tmp_path / "a.mp4", frames=3, size="3840x2160", options=("-preset", "ultrafast"))
-    assert reason(lambda: scan(path, ScanSettings(memory_mb=256))).reason == "memory-limit"
+    assert reason(lambda: list(frames(path, DecodeSettings(memory_mb=256)))).reason == "memory-limit"
+
+
+def test_a_scan_may_end_early(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4", frames=100, size="320x240", options=("-movflags", "+faststart"))
+    assert scan(path, until=7).frames == 7
+    assert scan(path, until=500).frames == 100
+    data = bytearray(path.read_bytes())
+    start = len(data) * 3 // 4
+    data[start : start + 2000] = np.random.default_rng(1).bytes(2000)
+    path.write_bytes(data)
+    strict = ScanSettings(max_damaged=0)
+    assert reason(lambda: scan(path, strict)).reason == "damaged"
+    good = scan(path, ScanSettings(max_damaged=1)).frames
+    assert scan(path, strict, until=good).frames == good
+    assert reason(lambda: scan(path, strict, until=good + 1)).detail.startswith(f"1 of {good + 1} ")
+
+
+def test_every_so_manieth_frame(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mkv", frames=30)
+    whole = dict(frames(path))
+    some = dict(frames(path, spans=[(1, 14, 4), (14, 16), (20, 40, 3)]))
+    assert list(some) == [1, 5, 9, 13, 14, 15, 20, 23, 26, 29]
+    assert all(np.array_equal(some[index], whole[index]) for index in some)
+    assert list(frames(path, spans=[(30, 40)])) == []

@@ -11,6 +11,9 @@ import torch
 
 from preprocessing import weights
 from preprocessing.cli import InputError
+from preprocessing.files import cache_root
+from preprocessing.registered import UNVERIFIED
+from preprocessing.weights import Weights
 
 NAME = "alexnet-owt-7be5be79.pth"
 NET = b"n" * 1000
@@ -37,14 +40,14 @@ def test_the_registry_is_complete():
             # The publisher's own claim: the digits stand in the file's name.
             assert f"-{entry.expected}." in entry.name and len(entry.expected) >= 8
         else:
-            assert entry.sha256 == weights.UNVERIFIED or re.fullmatch("[0-9a-f]{64}", entry.sha256)
+            assert entry.sha256 == UNVERIFIED or re.fullmatch("[0-9a-f]{64}", entry.sha256)
 
 
 def test_the_page_has_the_registry_s_table():
     """docs/weights.md, row by row."""
     text = (weights.REGISTRY.parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| [")]
-    known = {weights.UNVERIFIED: "unverified"}
+    known = {UNVERIFIED: "unverified"}
     assert rows == [
         [
             f"[`{entry.name}`]({entry.url})",
@@ -60,9 +63,9 @@ def test_the_page_has_the_registry_s_table():
 def test_the_cache_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("PLANEDICT_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert weights.cache_root() == tmp_path / "planedict"
+    assert cache_root() == tmp_path / "planedict"
     monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path / "mine"))
-    assert weights.cache_root() == tmp_path / "mine"
+    assert cache_root() == tmp_path / "mine"
 
 
 def test_absent_and_wrong_files_have_their_reason(cache):
@@ -106,8 +109,8 @@ def small(web, tmp_path, monkeypatch):
 @pytest.mark.parametrize("digest", [DIGEST, f"prefix:{DIGEST[:8]}"])
 def test_weights_are_fetched_once_and_checked(cache, small, web, digest):
     entry = small(digest, size="1000")
-    assert weights.fetch(entry) == cache / "small.pth" == weights.require("small.pth")
-    assert weights.fetch(entry).read_bytes() == NET and len(web.asked) == 1
+    assert entry.fetch() == cache / "small.pth" == weights.require("small.pth")
+    assert entry.fetch().read_bytes() == NET and len(web.asked) == 1
     assert weights.missing("small.pth") is None and not entry.record.exists()
 
 
@@ -117,7 +120,7 @@ def test_weights_are_fetched_once_and_checked(cache, small, web, digest):
 )
 def test_a_wrong_download_gets_no_name(cache, small, web, digest, size, words):
     with pytest.raises(InputError, match=f"{web.url}/small.pth gave a file .*{words}"):
-        weights.fetch(small(digest, size=size))
+        small(digest, size=size).fetch()
     assert [path.name for path in cache.iterdir()] == [".small.pth.lock"]
 
 
@@ -127,13 +130,13 @@ def test_a_wrong_file_in_the_cache_is_named_and_replaced(cache, small):
     assert "another sha256 or size than registered" in weights.missing("small.pth")
     with pytest.raises(InputError, match=f"{entry.path} is a file with sha256 {OTHER}, not {DIGEST}"):
         weights.require("small.pth")
-    weights.fetch(entry)
+    entry.fetch()
     assert weights.missing("small.pth") is None
 
 
 def test_an_unverified_file_is_held_to_the_first_one_seen(cache, small, web, caplog):
-    entry = small(weights.UNVERIFIED)
-    weights.fetch(entry)
+    entry = small(UNVERIFIED)
+    entry.fetch()
     assert DIGEST in caplog.text and "small.pth" in caplog.text
     subprocess.run(["sha256sum", "--check", "--quiet", entry.record.name], cwd=cache, check=True)
     caplog.clear()
@@ -141,28 +144,28 @@ def test_an_unverified_file_is_held_to_the_first_one_seen(cache, small, web, cap
     both = f"sha256 {OTHER}, not {DIGEST} as recorded when small.pth was first seen"
     # Changed in the cache, then at its source.
     entry.path.write_bytes(b"other")
-    for ask in (lambda: weights.require("small.pth"), lambda: weights.fetch(entry)):
+    for ask in (lambda: weights.require("small.pth"), lambda: entry.fetch()):
         with pytest.raises(InputError, match=f"{entry.path} is a file with {both}"):
             ask()
     assert "another sha256 than when first seen" in weights.missing("small.pth")
     entry.path.unlink()
     web.files["small.pth"] = b"other"
     with pytest.raises(InputError, match=f"{web.url}/small.pth gave a file with {both}"):
-        weights.fetch(entry)
+        entry.fetch()
     assert not entry.path.exists()
 
 
 @pytest.mark.parametrize("ask", [weights.missing, weights.require])
 def test_a_file_put_there_by_hand_is_recorded_when_it_is_seen(cache, small, caplog, ask):
-    entry = small(weights.UNVERIFIED, gated=True)
+    entry = small(UNVERIFIED, gated=True)
     entry.path.write_bytes(NET)
     ask("small.pth")
     assert entry.expected == DIGEST and DIGEST in caplog.text
-    assert weights.fetch(entry) == entry.path
+    assert entry.fetch() == entry.path
 
 
 def test_gated_weights_are_asked_for(cache, small, web, capsys):
-    small(weights.UNVERIFIED, gated=True)
+    small(UNVERIFIED, gated=True)
     with pytest.raises(SystemExit):
         weights.main(["small.pth", "--fetch"])
     sentence = f"small.pth is gated: get it from {web.url}/small.pth (MIT) and put it at {cache / 'small.pth'}."
@@ -172,13 +175,13 @@ def test_gated_weights_are_asked_for(cache, small, web, capsys):
 def test_two_at_once_download_once(cache, small, web):
     entry = small(DIGEST)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(weights.fetch, [entry] * 4))
+        found = list(pool.map(Weights.fetch, [entry] * 4))
     assert found == [entry.path] * 4 and len(web.asked) == 1
 
 
 def test_the_command_lists_states_and_fetches(cache, small, web, tmp_path, capsys):
     for name in ("here.pth", "unverified.pth", "wrong.pth", "absent.pth", "gated.pth"):
-        digest = weights.UNVERIFIED if name == "unverified.pth" else DIGEST
+        digest = UNVERIFIED if name == "unverified.pth" else DIGEST
         entry = small(digest, name, gated=name == "gated.pth")
         if name != "absent.pth" and not entry.gated:
             entry.path.write_bytes(b"other" if name == "wrong.pth" else NET)

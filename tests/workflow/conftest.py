@@ -4,10 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import pytest
+import yaml
+from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = (
@@ -20,6 +23,9 @@ PARTS = (
     "requirements.lock",
     "pyproject.toml",
 )
+
+
+SMALL = ("results/mini/dataset/mini.json", "results/mini/checkpoints/planedict/final.safetensors")
 
 
 class Project:
@@ -75,6 +81,44 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("chain") / "project")
     project.run()
     return project
+
+
+@pytest.fixture(scope="session")
+def small_config(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """mini.yaml with one shard of short clips, and one training, of two processes."""
+    settings = yaml.safe_load((ROOT / "workflow/config/mini.yaml").read_text(encoding="utf-8"))
+    frames = {"franck": 60, "cap12_edit": 20, "cap13_edit2": 60, "carphone_pristine": 20}
+    settings["datasets"]["mini"] = {"source": {"kind": "embedded", "frames": frames}, "shards": 1}
+    settings["training"] |= {"devices": 2, "iterations": 60, "checkpoint_every": 4}
+    settings["ablation"] = {}
+    path = tmp_path_factory.mktemp("config") / "small.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def small(small_config: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The shards, account and weights of ``small_config``, made on this machine with nothing in the way."""
+    project = Project(tmp_path_factory.mktemp("small") / "project", small_config)
+    project.run(*SMALL)
+    return project
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """An empty bucket, and the environment that leads Snakemake to it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    keys = {"ACCESS_KEY": "key", "SECRET_KEY": "secret", "ENDPOINT_URL": endpoint}
+    for name, value in keys.items():
+        monkeypatch.setenv(f"SNAKEMAKE_STORAGE_S3_{name}", value)
+    session = boto3.Session(aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1")
+    bucket = session.resource("s3", endpoint_url=endpoint).Bucket("planedict")
+    bucket.create()
+    yield bucket
+    server.stop()
 
 
 @pytest.fixture

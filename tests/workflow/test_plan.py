@@ -43,7 +43,7 @@ def test_no_file_is_made_twice_and_seeds_share_only_data(plan):
 def test_shards_are_numbered_with_five_digits(plan):
     assert plan.shards("mini") == ["00000", "00001"]
     assert "data/mini/crop/00001.tubes.json" in plan.stage("crop", "mini")
-    assert plan.rows("faces", "mini") == ["data/mini/faces/00000.parquet", "data/mini/faces/00001.parquet"]
+    assert plan.stage("faces", "mini", "parquet") == ["data/mini/faces/00000.parquet", "data/mini/faces/00001.parquet"]
 
 
 def test_ablation_rows_are_tested_across_identities_only(plan):
@@ -55,8 +55,8 @@ def test_ablation_rows_are_tested_across_identities_only(plan):
 
 def test_the_copy_needs_no_weights_but_a_size(plan):
     assert plan.weights("mini", "copy") == []
-    assert plan.method_arguments("mini", "copy") == "copy --resolution 48"
-    assert plan.method_arguments("mini", "planedict").endswith("results/mini/checkpoints/planedict/final.safetensors")
+    assert plan.method_arguments("copy", []) == "copy --resolution 48"
+    assert plan.method_arguments("planedict", ["a/final.safetensors"]) == "planedict --checkpoint a/final.safetensors"
 
 
 def test_names_of_the_tables(plan):

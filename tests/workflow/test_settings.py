@@ -137,6 +137,10 @@ def test_own_clips_become_a_run_of_their_own(tmp_path):
         ({"clips": "no/such/folder"}, "clips=no/such/folder is not a folder."),
         ({"clips": None}, "clips= is not a folder."),
         ({"more_clips": "no/such"}, "more_clips=no/such is not a folder."),
+        (
+            {"datasets": {"embedded": {"source": {"kind": "ffhq", "path": "x"}}}},
+            "configuration: train_on names 'embedded', which holds photos, no videos.",
+        ),
         ({"methods": {}}, "configuration: methods: dictionary should have at least 1 item"),
         ({"train_on": ["embedded", "embedded"]}, "configuration: train_on names a dataset twice."),
         ({"run": "reference"}, "configuration: the run's name 'reference' is kept for the pooled results."),
@@ -164,7 +168,7 @@ def test_own_clips_become_a_run_of_their_own(tmp_path):
         ),
         (
             {"datasets": {"embedded": {"source": {"kind": "folder"}}}},
-            "configuration: datasets.embedded.source: source.path is missing",
+            "configuration: key 'datasets.embedded.source.path' is missing.",
         ),
         (
             {"datasets": {"embedded": {"source": {"kind": "embedded", "frames": {"x": 3}}}}},

@@ -24,5 +24,4 @@ rule crop_clips:
         "Cropping shard {wildcards.shard} of {wildcards.dataset}"
     shell:
         "python -m preprocessing.crop --sheet {input.sheet} --shard {wildcards.shard} --fetch {input.fetched}"
-        " --output {output.rows}"
-        " --settings {params.settings:q} --log {log}"
+        " --output {output.rows} --settings {params.settings:q} --log {log}"

@@ -1,7 +1,9 @@
 # Which clips there are, and their media on this machine.
 rule write_sheet:
     input:
-        lambda wildcards: PLAN.source_files(wildcards.dataset),
+        lambda wildcards: local(PLAN.source_files(wildcards.dataset)),
+        # Needed, and pinned: one that is looked at again writes no sheet again, on which everything depends.
+        lambda wildcards: ancient(PLAN.list_checks(wildcards.dataset)),
     output:
         parquet="data/{dataset}/sheets/clips.parquet",
         csv="data/{dataset}/sheets/clips.csv",
@@ -13,9 +15,12 @@ rule write_sheet:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=lambda wildcards: PLAN.memory(500, wildcards.dataset),
     params:
-        settings=lambda wildcards: PLAN.settings(f"datasets.{wildcards.dataset}"),
+        # How media are downloaded is of no concern to a list.
+        settings=lambda wildcards: PLAN.settings(
+            f"datasets.{wildcards.dataset}", only=("source", "shards")
+        ),
     message:
         "Listing the clips of {wildcards.dataset}"
     shell:
@@ -26,6 +31,8 @@ rule write_sheet:
 rule fetch_clips:
     input:
         sheet="data/{dataset}/sheets/clips.parquet",
+        # What the last run left where downloads may still come; without it nothing is tried again.
+        again=lambda wildcards: PLAN.again(wildcards.dataset, wildcards.shard),
         # What the detectors lack is named before anything is brought.
         registered=ancient("data/weights.checked"),
     output:

@@ -2,9 +2,9 @@
 rule build_pyfeat:
     input:
         # A fresh checkout's lock is newer than the environment that it named already.
-        lock=ancient(plan.PYFEAT_LOCK),
+        lock=ancient(local(plan.PYFEAT_LOCK)),
     output:
-        PLAN.pyfeat_ready(),
+        local(PLAN.pyfeat_ready()),
     log:
         "logs/environments/py-feat.log",
     benchmark:
@@ -22,7 +22,7 @@ rule build_pyfeat:
 
 rule export_pictures:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset]),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         reenactments=rules.reenact_pairs.output,
     output:
@@ -39,7 +39,7 @@ rule export_pictures:
     message:
         "Writing the pictures of {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
-        "python -m evaluation.readings export --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
+        "python -m evaluation.readings export --shards $(dirname {input.shards[0]}) --pairs {input.pairs}"
         " --reenactments $(dirname {input.reenactments[0]}) --output {output} --log {log}"
 
 

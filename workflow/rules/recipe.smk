@@ -1,7 +1,7 @@
 # The recipe's ablation (target `recipe`): what each variant of model and training does, all seeds pooled.
 rule measure_variant:
     input:
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.samples_of(RUN.datasets),
         weights="results/{run}/checkpoints/{method}/final.safetensors",
     output:
         figures="results/{run}/recipe/{method}.parquet",
@@ -16,7 +16,7 @@ rule measure_variant:
     resources:
         mem_mb=2500,
     params:
-        shards=PLAN.shard_folders(RUN.datasets),
+        shards=lambda wildcards, input: plan.folders(input.shards),
         # Fitting strangers to their photos is a question to one model, not to each.
         steps=lambda wildcards: (
             RUN.evaluation.fit_steps if wildcards.method == PLAN.main_method else 0

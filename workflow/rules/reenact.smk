@@ -1,8 +1,8 @@
 # Which images are compared, and the re-enacted images themselves.
 rule choose_pairs:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
-        frozen=lambda wildcards: PLAN.frozen(wildcards.dataset),
+        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset, "json"),
+        frozen=lambda wildcards: local(PLAN.frozen(wildcards.dataset)),
     output:
         "results/{run}/pairs/{dataset}/self.csv",
         "results/{run}/pairs/{dataset}/cross.csv",
@@ -16,19 +16,19 @@ rule choose_pairs:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards: PLAN.memory(1000, wildcards.dataset),
     params:
         settings=PLAN.settings("evaluation", only=("protocol",)),
     message:
         "Choosing the pairs of {wildcards.dataset}"
     shell:
-        "python -m evaluation.protocol --shards data/{wildcards.dataset}/shards --settings {params.settings:q}"
-        " --output results/{wildcards.run}/pairs/{wildcards.dataset} --log {log}"
+        "python -m evaluation.protocol --shards $(dirname {input.shards[0]}) --settings {params.settings:q}"
+        " --output $(dirname {output[0]}) --log {log}"
 
 
 rule reenact_pairs:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset]),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         weights=lambda wildcards: PLAN.weights(wildcards.run, wildcards.method),
         registered=ancient("results/{run}/weights.checked"),
@@ -44,9 +44,11 @@ rule reenact_pairs:
     resources:
         mem_mb=2000,
     params:
-        method=lambda wildcards: PLAN.method_arguments(wildcards.run, wildcards.method),
+        method=lambda wildcards, input: PLAN.method_arguments(
+            wildcards.method, input.weights
+        ),
     message:
         "Re-enacting {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
-        "python -m evaluation.reenact --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
+        "python -m evaluation.reenact --shards $(dirname {input.shards[0]}) --pairs {input.pairs}"
         " --method {params.method} --output $(dirname {output.index}) --log {log}"

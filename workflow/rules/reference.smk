@@ -2,7 +2,7 @@
 rule pool_tables:
     input:
         scores=[path for run in RUN.reference_runs() for path in PLAN.scores(run)],
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.indices(),
     output:
         PLAN.tables("reference"),
     log:
@@ -15,23 +15,23 @@ rule pool_tables:
     resources:
         mem_mb=1000,
     params:
-        scores=[f"results/{run}/scores" for run in RUN.reference_runs()],
+        scores=lambda wildcards, input: plan.folders(input.scores, above=2),
         methods=PLAN.names(),
         settings=PLAN.settings("evaluation", only=("bootstrap_samples",)),
         label=RUN.label,
-        shards=PLAN.shard_folders(RUN.datasets),
+        shards=lambda wildcards, input: plan.folders(input.shards),
         train_on=RUN.train_on,
     message:
         "Writing Tables 1 to 5, seeds pooled"
     shell:
         "python -m evaluation.tables --scores {params.scores} --methods {params.methods:q} --label {params.label:q}"
         " --shards {params.shards} --train-on {params.train_on} --settings {params.settings:q}"
-        " --output results/reference/tables --log {log}"
+        " --output $(dirname {output[0]}) --log {log}"
 
 
 rule pool_figures:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         pairs=PLAN.pairs(RUN.run),
         reenactments=PLAN.reenactments(RUN.run),
     output:
@@ -49,9 +49,9 @@ rule pool_figures:
         methods=PLAN.names(),
         settings=PLAN.settings("evaluation", only=("figures",)),
         label=RUN.label,
-        shards=PLAN.shard_folders(RUN.test_on),
-        pairs=PLAN.tested_folders("pairs", RUN.run),
-        reenactments=PLAN.tested_folders("reenactments", RUN.run),
+        shards=lambda wildcards, input: plan.folders(input.shards),
+        pairs=lambda wildcards, input: plan.folders(input.pairs),
+        reenactments=lambda wildcards, input: plan.folders(input.reenactments, above=2),
         shown=PLAN.shown_clips(),
         credit=RUN.reference.credit,
     message:
@@ -59,12 +59,12 @@ rule pool_figures:
     shell:
         "python -m evaluation.figures --shards {params.shards} --pairs {params.pairs}"
         " --reenactments {params.reenactments} --methods {params.methods:q} --label {params.label:q} {params.shown}"
-        " --credit {params.credit:q} --settings {params.settings:q} --output results/reference/figures --log {log}"
+        " --credit {params.credit:q} --settings {params.settings:q} --output $(dirname {output[0]}) --log {log}"
 
 
 rule pool_health:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         weights=[
             path
             for run in RUN.reference_runs()
@@ -82,7 +82,7 @@ rule pool_health:
     resources:
         mem_mb=2500,
     params:
-        shards=PLAN.shard_folders(RUN.test_on),
+        shards=lambda wildcards, input: plan.folders(input.shards),
     message:
         "Measuring whether motion transfers and identity stays, seeds pooled"
     shell:
@@ -91,8 +91,12 @@ rule pool_health:
 
 rule pool_samples:
     input:
-        shards=PLAN.stage_everywhere("shards"),
-        crop=[path for dataset in RUN.datasets for path in PLAN.rows("crop", dataset)],
+        shards=PLAN.samples_of(RUN.datasets),
+        crop=[
+            path
+            for dataset in RUN.datasets
+            for path in PLAN.stage("crop", dataset, "tubes.json")
+        ],
     output:
         "results/reference/contact_sheet.png",
     log:
@@ -105,19 +109,20 @@ rule pool_samples:
     resources:
         mem_mb=1500,
     params:
-        shards=PLAN.shard_folders(RUN.datasets),
+        shards=lambda wildcards, input: plan.folders(input.shards),
+        crop=lambda wildcards, input: plan.folders(input.crop),
         shown=PLAN.shown_clips(),
     message:
         "Drawing the contact sheet of clips that may be shown"
     shell:
-        "python -m preprocessing.samples --shards {params.shards} --crop {input.crop} {params.shown}"
+        "python -m preprocessing.samples --shards {params.shards} --crop {params.crop} {params.shown}"
         " --output {output} --log {log}"
 
 
 rule pool_provenance:
     input:
         weights=[path for run in RUN.reference_runs() for path in PLAN.all_weights(run)],
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.indices(),
         tables=rules.pool_tables.output,
         figures=rules.pool_figures.output,
         health=rules.pool_health.output,
@@ -134,7 +139,7 @@ rule pool_provenance:
         mem_mb=500,
     params:
         config=settings.as_json(RUN),
-        shards=PLAN.shard_folders(RUN.datasets),
+        shards=lambda wildcards, input: plan.folders(input.shards),
         benchmarks=[f"logs/results/{run}" for run in RUN.reference_runs()]
         + [f"logs/data/{dataset}" for dataset in RUN.datasets],
     message:

@@ -2,7 +2,7 @@
 rule make_tables:
     input:
         scores=lambda wildcards: PLAN.scores(wildcards.run),
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.indices(),
     output:
         csv=expand("results/{{run}}/tables/table{n}.csv", n=plan.TABLES),
         md=report(
@@ -22,22 +22,23 @@ rule make_tables:
     resources:
         mem_mb=1000,
     params:
+        scores=lambda wildcards, input: plan.folders(input.scores, above=2),
         methods=PLAN.names(),
         settings=PLAN.settings("evaluation", only=("bootstrap_samples",)),
         label=RUN.label,
-        shards=PLAN.shard_folders(RUN.datasets),
+        shards=lambda wildcards, input: plan.folders(input.shards),
         train_on=RUN.train_on,
     message:
         "Writing Tables 1 to 5 ({wildcards.run})"
     shell:
-        "python -m evaluation.tables --scores results/{wildcards.run}/scores --methods {params.methods:q}"
+        "python -m evaluation.tables --scores {params.scores} --methods {params.methods:q}"
         " --label {params.label:q} --shards {params.shards} --train-on {params.train_on} --settings {params.settings:q}"
-        " --output results/{wildcards.run}/tables --log {log}"
+        " --output $(dirname {output.comparisons}) --log {log}"
 
 
 rule draw_figures:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         pairs=lambda wildcards: PLAN.pairs(wildcards.run),
         reenactments=lambda wildcards: PLAN.reenactments(wildcards.run),
     output:
@@ -59,23 +60,21 @@ rule draw_figures:
         methods=PLAN.names(),
         settings=PLAN.settings("evaluation", only=("figures",)),
         label=RUN.label,
-        shards=PLAN.shard_folders(RUN.test_on),
-        pairs=lambda wildcards: PLAN.tested_folders("pairs", wildcards.run),
-        reenactments=lambda wildcards: PLAN.tested_folders(
-            "reenactments", wildcards.run
-        ),
+        shards=lambda wildcards, input: plan.folders(input.shards),
+        pairs=lambda wildcards, input: plan.folders(input.pairs),
+        reenactments=lambda wildcards, input: plan.folders(input.reenactments, above=2),
     message:
         "Drawing Figures 1 and 3 to 6 ({wildcards.run})"
     shell:
         "python -m evaluation.figures --shards {params.shards} --pairs {params.pairs}"
         " --reenactments {params.reenactments} --methods {params.methods:q} --label {params.label:q}"
-        " --settings {params.settings:q} --output results/{wildcards.run}/figures --log {log}"
+        " --settings {params.settings:q} --output $(dirname {output[0]}) --log {log}"
 
 
 rule record_provenance:
     input:
         weights=lambda wildcards: PLAN.all_weights(wildcards.run),
-        shards=PLAN.stage_everywhere("shards"),
+        shards=PLAN.indices(),
         tables=rules.make_tables.output,
         figures=rules.draw_figures.output,
         health=rules.measure_health.output,
@@ -92,7 +91,7 @@ rule record_provenance:
         mem_mb=500,
     params:
         config=settings.as_json(RUN),
-        shards=PLAN.shard_folders(RUN.datasets),
+        shards=lambda wildcards, input: plan.folders(input.shards),
         benchmarks=lambda wildcards: PLAN.benchmark_folders(wildcards.run),
     message:
         "Recording what {wildcards.run} was made of"
@@ -103,7 +102,7 @@ rule record_provenance:
 
 rule drive_clips:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         weights=lambda wildcards: PLAN.all_weights(wildcards.run),
     output:
         directory("results/{run}/videos"),
@@ -118,19 +117,20 @@ rule drive_clips:
         mem_mb=2500,
     params:
         methods=PLAN.names(),
-        shards=PLAN.shard_folders(RUN.test_on),
+        shards=lambda wildcards, input: plan.folders(input.shards),
+        checkpoints=lambda wildcards, input: plan.folders(input.weights, above=1),
         settings=PLAN.settings("evaluation", only=("report",)),
     message:
         "Driving whole clips by every method ({wildcards.run})"
     shell:
-        "python -m evaluation.report.videos --shards {params.shards} --checkpoints results/{wildcards.run}/checkpoints"
+        "python -m evaluation.report.videos --shards {params.shards} --checkpoints {params.checkpoints}"
         " --methods {params.methods:q} --output {output} --settings {params.settings:q} --log {log}"
 
 
 # Which clips there are is not known while planning: the pages are a folder with an index.
 rule write_pages:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         pairs=lambda wildcards: PLAN.pairs(wildcards.run),
         reenactments=lambda wildcards: PLAN.reenactments(wildcards.run),
         scores=lambda wildcards: PLAN.scores(wildcards.run),
@@ -150,12 +150,12 @@ rule write_pages:
         mem_mb=1500,
     params:
         methods=PLAN.names(),
-        shards=PLAN.shard_folders(RUN.test_on),
+        shards=lambda wildcards, input: plan.folders(input.shards),
         settings=PLAN.settings("evaluation", only=("report", "bootstrap_samples")),
     message:
         "Writing a page per method and per clip ({wildcards.run})"
     shell:
-        "python -m evaluation.report.pages --results results/{wildcards.run} --shards {params.shards}"
+        "python -m evaluation.report.pages --results $(dirname {output}) --shards {params.shards}"
         " --methods {params.methods:q} --output {output} --settings {params.settings:q} --log {log}"
 
 
@@ -190,5 +190,5 @@ rule write_report:
     message:
         "Writing the report of {wildcards.run}"
     shell:
-        "python -m evaluation.report --results results/{wildcards.run} --samples {input.samples} --output {output}"
+        "python -m evaluation.report --results $(dirname {output}) --samples {input.samples} --output {output}"
         " --settings {params.settings:q} --log {log}"

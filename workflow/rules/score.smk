@@ -1,7 +1,7 @@
 # Every metric of every pair, and whether motion transfers and identity stays.
 rule score_pairs:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset]),
         pairs="results/{run}/pairs/{dataset}/{protocol}.csv",
         real="results/{run}/pairs/{dataset}/real.csv",
         reenactments=rules.reenact_pairs.output,
@@ -25,14 +25,14 @@ rule score_pairs:
     message:
         "Scoring {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:
-        "python -m evaluation.scores --shards data/{wildcards.dataset}/shards --pairs {input.pairs}"
+        "python -m evaluation.scores --shards $(dirname {input.shards[0]}) --pairs {input.pairs}"
         " --real {input.real} --reenactments $(dirname {input.reenactments[0]}) --output {output} --threads {threads}"
         " {params.readings} --settings {params.settings:q} --log {log}"
 
 
 rule measure_health:
     input:
-        shards=PLAN.tested_shards(),
+        shards=PLAN.samples_of(RUN.test_on),
         weights=f"results/{{run}}/checkpoints/{PLAN.main_method}/final.safetensors",
     output:
         "results/{run}/health.json",
@@ -46,7 +46,7 @@ rule measure_health:
     resources:
         mem_mb=2500,
     params:
-        shards=PLAN.shard_folders(RUN.test_on),
+        shards=lambda wildcards, input: plan.folders(input.shards),
     message:
         "Measuring whether motion transfers and identity stays ({wildcards.run})"
     shell:

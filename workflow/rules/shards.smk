@@ -31,7 +31,7 @@ rule write_shards:
 
 rule account_for_clips:
     input:
-        lambda wildcards: PLAN.stage("shards", wildcards.dataset),
+        lambda wildcards: PLAN.stage("shards", wildcards.dataset, "parquet", "json"),
         sheet="data/{dataset}/sheets/clips.parquet",
     output:
         json="results/{run}/dataset/{dataset}.json",
@@ -48,18 +48,18 @@ rule account_for_clips:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards: PLAN.memory(500, wildcards.dataset),
     message:
         "Accounting for the clips of {wildcards.dataset}"
     shell:
         "python -m preprocessing.account --dataset {wildcards.dataset} --sheet {input.sheet}"
-        " --shards data/{wildcards.dataset}/shards --output {output.json} --log {log}"
+        " --shards $(dirname {input[0]}) --output {output.json} --log {log}"
 
 
 rule draw_samples:
     input:
-        shards=lambda wildcards: PLAN.stage("shards", wildcards.dataset),
-        crop=lambda wildcards: PLAN.rows("crop", wildcards.dataset),
+        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset]),
+        crop=lambda wildcards: PLAN.stage("crop", wildcards.dataset, "tubes.json"),
     output:
         report(
             "results/{run}/dataset/{dataset}.png",
@@ -78,7 +78,7 @@ rule draw_samples:
     message:
         "Drawing samples of {wildcards.dataset}"
     shell:
-        "python -m preprocessing.samples --shards data/{wildcards.dataset}/shards --crop {input.crop}"
+        "python -m preprocessing.samples --shards $(dirname {input.shards[0]}) --crop $(dirname {input.crop[0]})"
         " --output {output} --log {log}"
 
 

@@ -2,7 +2,7 @@
 # delete them when a job is killed: the next run continues from the last one.
 rule train_method:
     input:
-        shards=PLAN.training_shards(),
+        shards=PLAN.samples_of(RUN.train_on),
         # Named before anything heavy starts.
         registered=ancient("results/{run}/weights.checked"),
     output:
@@ -27,8 +27,12 @@ rule train_method:
     threads: lambda wildcards: PLAN.training_threads(wildcards.method)
     resources:
         mem_mb=lambda wildcards: 2500 * RUN.training_of(wildcards.method).devices,
+        # Only a cluster counts these; on one machine they bound nothing.
+        gpu=lambda wildcards: RUN.training_of(wildcards.method).devices,
+        nodes=lambda wildcards: RUN.training_of(wildcards.method).nodes,
     params:
-        shards=PLAN.shard_folders(RUN.train_on),
+        launcher=lambda wildcards: PLAN.launcher(wildcards.method),
+        shards=lambda wildcards, input: plan.folders(input.shards),
         model=lambda wildcards: PLAN.settings("model", method=wildcards.method),
         training=lambda wildcards: PLAN.settings("training", method=wildcards.method),
         seed=lambda wildcards: RUN.seed_of(wildcards.run),
@@ -42,7 +46,7 @@ rule train_method:
     message:
         "Training {wildcards.method} ({wildcards.run})"
     shell:
-        "python -m model.train --shards {params.shards} --method {wildcards.method} --model {params.model:q}"
+        "python {params.launcher} model.train --shards {params.shards} --method {wildcards.method} --model {params.model:q}"
         " --settings {params.training:q} --seed {params.seed} --output $(dirname {output.weights}) {params.start}"
         " --curves {output.curves} --tensorboard {params.events} --log {log}"
 
@@ -50,7 +54,7 @@ rule train_method:
 # A method with an adversarial fine-tune is trained in two steps. The real images are looked at before the first one.
 use rule train_method as pretrain_method with:
     input:
-        shards=PLAN.training_shards(),
+        shards=PLAN.samples_of(RUN.train_on),
         registered=ancient("results/{run}/weights.checked"),
         # Checked first, used later: other images do not train the first stage again.
         real=ancient("results/{run}/checkpoints/{method}/real_images.json"),
@@ -73,7 +77,8 @@ use rule train_method as pretrain_method with:
 
 rule check_real_images:
     input:
-        lambda wildcards: PLAN.real_images(wildcards.method),
+        lambda wildcards: local(PLAN.real_images(wildcards.method)),
+        lambda wildcards: PLAN.made_photos(wildcards.method),
     output:
         "results/{run}/checkpoints/{method}/real_images.json",
     log:
@@ -95,7 +100,7 @@ rule check_real_images:
 
 use rule train_method as finetune_method with:
     input:
-        shards=PLAN.training_shards(),
+        shards=PLAN.samples_of(RUN.train_on),
         start=rules.pretrain_method.output.weights,
         real=rules.check_real_images.output,
     log:

@@ -1,7 +1,7 @@
 # Pre-trained weights of the registry: fetched into the user's cache where they are missing, and checked.
 rule fetch_weights:
     input:
-        lambda wildcards: PLAN.cached_weights(wildcards.name),
+        lambda wildcards: local(PLAN.cached_weights(wildcards.name)),
     output:
         "data/weights/{name}.json",
     log:

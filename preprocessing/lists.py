@@ -1,0 +1,133 @@
+"""The datasets' own lists: the registry, and how a list gets into the cache.
+
+``python -m preprocessing.lists`` says which are here; with ``--fetch`` it downloads what is missing.
+"""
+
+import argparse
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, PositiveInt
+
+from preprocessing.cli import Block, InputError, add_common, read_mapping, run_command, validated
+from preprocessing.files import write_json
+from preprocessing.registered import RegisteredFile
+from preprocessing.settings import SourceSettings, TalkingHead1KHSettings, VoxCeleb1Settings
+
+# Files of the registry that sources read.
+FOMM_SHEET = "vox-metadata.csv"
+UTTERANCES = ("vox1_dev_txt.zip", "vox1_test_txt.zip")
+TALKING_HEAD = "data_list.zip"
+REGISTRY = Path(__file__).parents[1] / "workflow" / "config" / "datasets.yaml"
+
+
+@dataclass(frozen=True)
+class ListFile(RegisteredFile):
+    """A registered list of clips; see :class:`RegisteredFile`."""
+
+    FOLDER = "lists"
+    COMMAND = "preprocessing.lists"
+
+
+class ListRecord(Block):
+    """A list as the registry names it."""
+
+    url: str = Field(description="where it is; of a repository's file, at a commit")
+    sha256: str = Field(description="whole, git:… (git's digest of the file), or unverified")
+    bytes: PositiveInt | None = Field(default=None, description="its size")
+    licence: str = Field(description="what its publisher states")
+    gated: bool = Field(default=False, description="whether it has to be fetched by hand")
+
+
+class DatasetRecord(Block):
+    """A dataset as the registry describes it, under the name of its kind of source."""
+
+    title: str = Field(description="its name")
+    page: str = Field(description="where it is described, and where to register")
+    media: str = Field(description="how its media arrive")
+    licence: str = Field(description="of the media and of the lists")
+    use: str = Field(description="what it is used for here")
+    citation: str = Field(description="what to cite")
+    lists: dict[str, ListRecord] = Field(default_factory=dict, description="its lists by file name")
+
+
+class DatasetRegistry(Block):
+    """The whole registry."""
+
+    datasets: dict[str, DatasetRecord] = Field(description="by kind of source")
+
+
+@functools.cache
+def _registry(path: Path) -> dict[str, DatasetRecord]:
+    return validated(DatasetRegistry, read_mapping(path), str(path)).datasets
+
+
+def registry() -> dict[str, DatasetRecord]:
+    """The registry by kind of source; a malformed file raises InputError."""
+    return _registry(REGISTRY)
+
+
+def lists() -> dict[str, ListFile]:
+    """Every registered list by its file name."""
+    return {
+        name: ListFile(name, entry.url, entry.sha256, entry.bytes, entry.licence, entry.gated)
+        for record in registry().values()
+        for name, entry in record.lists.items()
+    }
+
+
+def registered(name: str) -> ListFile:
+    """The list ``name``; InputError names those there are."""
+    try:
+        return lists()[name]
+    except KeyError:
+        raise InputError(f"No list '{name}' is registered: there are {', '.join(lists())}.") from None
+
+
+def needed(source: SourceSettings) -> tuple[str, ...]:
+    """The registered lists that a source reads; none where the user's own copy is named."""
+    match source:
+        case VoxCeleb1Settings(lists=None):
+            return (FOMM_SHEET,) if source.clips == "fomm" else UTTERANCES
+        case TalkingHead1KHSettings(lists=None):
+            return (TALKING_HEAD,)
+    return ()
+
+
+def find(name: str, own: Path | None) -> Path:
+    """The list ``name``: the user's ``own`` copy (the file, or a folder that holds it), or the one in the cache.
+
+    Raises InputError where it is not there.
+    """
+    if own is None:
+        return registered(name).require()
+    path = own / name if own.is_dir() else own
+    if not path.is_file():
+        raise InputError(f"source.lists: there is no {name} at {own}.")
+    return path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line: say which lists are here, or fetch what is missing."""
+    parser = argparse.ArgumentParser(prog="python -m preprocessing.lists", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="files of the registry; none: all of them")
+    parser.add_argument("--fetch", action="store_true", help="download what is missing")
+    parser.add_argument("--output", type=Path, metavar="JSON", help="write what the one file named is, once it is here")
+    add_common(parser, settings=False)
+    run_command(_run, parser, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.output and len(arguments.names) != 1:
+        raise InputError("--output is of one file: name it.")
+    for entry in [registered(name) for name in arguments.names] or lists().values():
+        if arguments.fetch and (arguments.names or not entry.gated):
+            entry.fetch()
+        print(f"{entry.name}: {entry.state()}")
+        if arguments.output:
+            write_json(arguments.output, entry.facts())
+
+
+if __name__ == "__main__":
+    main()
