@@ -25,7 +25,11 @@ FAMILIES: dict[str, tuple[CropSettings, FacesSettings, MasksSettings]] = {
 """The two families of detectors, with the settings' defaults."""
 
 
-def files(*settings: CropSettings | FacesSettings | MasksSettings) -> list[str]:
+Detecting = CropSettings | FacesSettings | MasksSettings
+"""Settings that name detectors."""
+
+
+def files(*settings: Detecting) -> list[str]:
     """The registered files without which the detectors of these settings cannot run, each once."""
     names = [value for block in settings for value in block.model_dump().values() if isinstance(value, str)]
     return list(dict.fromkeys(file for name in names for file in FILES.get(name, ())))

@@ -6,7 +6,7 @@ Only the number of shards is known while planning, never the clips, so that 100,
 import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY, LISTS
 from model.settings import VGG19
 from preprocessing import choice, lists
+from preprocessing.choice import Detecting
 from preprocessing.files import cache_root
 from preprocessing.retries import waiting
 from preprocessing.weights import registry
@@ -65,7 +66,7 @@ class Plan:
         self._waiting: dict[str, dict[str, Path]] = {}
 
     def settings(self, key: str, *, method: str | None = None, only: tuple[str, ...] | None = None) -> str:
-        """A block as JSON by its dotted path, e.g. ``crop`` or ``evaluation.protocol``: every rule's settings.
+        """A block as JSON by its dotted path, e.g. ``masks`` or ``evaluation.protocol``: every rule's settings.
 
         With ``method``, ``model`` and ``training`` are that method's. ``only`` keeps the keys a stage depends on, so
         that a change of the others does not rerun it.
@@ -78,6 +79,14 @@ class Plan:
             block = block[part] if isinstance(block, dict) else getattr(block, part)
         assert isinstance(block, BaseModel)
         return as_json(block, only)
+
+    def dataset(self, name: str) -> str:
+        """A dataset's own settings, without what it changes for later stages."""
+        return self.settings(f"datasets.{name}", only=("source", "shards", "download"))
+
+    def crop(self, dataset: str) -> str:
+        """The crop settings of one dataset."""
+        return as_json(self.settings_.crop_of(dataset))
 
     @staticmethod
     def one_of(slugs: Iterable[str]) -> str:
@@ -136,7 +145,10 @@ class Plan:
 
     def data_weights(self, *stages: str) -> list[str]:
         """The registered files of the detectors of these stages (crop, faces, masks; none named: of all)."""
-        return choice.files(*(getattr(self.settings_, stage) for stage in stages or ("crop", "faces", "masks")))
+        run = self.settings_
+        crops = [run.crop_of(name) for name in run.datasets]
+        blocks: dict[str, Sequence[Detecting]] = {"crop": crops, "faces": [run.faces], "masks": [run.masks]}
+        return choice.files(*(block for stage in stages or blocks for block in blocks[stage]))
 
     @property
     def agreement_weights(self) -> list[str]:

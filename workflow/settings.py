@@ -34,6 +34,12 @@ class MethodSettings(Block):
     training: dict[str, Any] = Field(default_factory=dict, description="keys of `training` this method changes")
 
 
+class RunDatasetSettings(DatasetSettings):
+    """One dataset of a run: where it comes from, and what it changes in the run's crop block."""
+
+    crop: dict[str, Any] = Field(default_factory=dict, description="keys of `crop` this dataset changes")
+
+
 class ReferenceSettings(Block):
     """What the target `reference` pools and shows."""
 
@@ -48,7 +54,7 @@ class RunSettings(Block):
     run: Slug = Field("demo", description="name of the run: results go to results/{run}")
     label: str = Field("", description="kept in the tables' label column, e.g. demo-scale")
     seed: int = Field(0, ge=0, description="seed of training; a run named {run}-seed{n} adds n")
-    datasets: dict[Slug, DatasetSettings] = Field(min_length=1, description="name → source and number of shards")
+    datasets: dict[Slug, RunDatasetSettings] = Field(min_length=1, description="name → source and number of shards")
     train_on: list[Slug] = Field(min_length=1, description="datasets whose training clips are used")
     test_on: list[Slug] = Field(min_length=1, description="datasets whose held-out clips are re-enacted and scored")
     crop: CropSettings = Field(default_factory=CropSettings, description="face boxes → tubes → windows")
@@ -95,6 +101,11 @@ class RunSettings(Block):
     def trained(self) -> dict[str, MethodSettings]:
         """Slug → method, for everything that is trained."""
         return {**self.methods, **self.ablation}
+
+    def crop_of(self, dataset: str) -> CropSettings:
+        """The crop block of one dataset: the run's, with the dataset's changes."""
+        values = _merge(self.crop.model_dump(mode="json"), self.datasets[dataset].crop)
+        return validated(CropSettings, values, f"crop of '{dataset}'")
 
     def model_of(self, slug: str) -> ModelSettings:
         """The model block of one method: the run's, with the method's changes."""
@@ -171,6 +182,8 @@ def load(config: Mapping[str, Any]) -> RunSettings:
             EmbeddedSource(dataset.source)  # refuses clips that it does not have
     for name in run.test_on:
         run.evaluation.protocol.frozen_folder(name)  # refuses one that lacks a list
+    for name in run.datasets:
+        run.crop_of(name)
     for slug in run.trained:
         check_together(run.model_of(slug), run.training_of(slug))
     return run

@@ -171,3 +171,17 @@ def test_each_stage_names_its_detectors_files_and_the_run_all():
     assert BFM not in plan.data_weights()  # the pose needs no morphable model
     paper |= {"crop": {}, "faces": {}, "masks": {}}
     assert Plan(load(paper)).data_weights() == []
+
+
+def test_a_dataset_changes_its_own_crop_and_nothing_else(plan):
+    values = yaml.safe_load((CONFIGS / "mini.yaml").read_text())
+    before = {name: plan.dataset(name) for name in values["datasets"]}
+    values["datasets"]["mini"]["crop"] = {"min_size": 20}
+    changed = Plan(load(values))
+    assert json.loads(changed.crop("mini")) == json.loads(plan.crop("mini")) | {"min_size": 20}
+    assert {name: changed.dataset(name) for name in values["datasets"]} == before  # nothing is fetched again
+    values["datasets"]["mini"]["crop"] = {"backend": "sfd"}
+    assert S3FD in Plan(load(values)).data_weights("crop")
+    values["datasets"]["mini"]["crop"] = {"min_sise": 20}
+    with pytest.raises(InputError, match=r"crop of 'mini': unknown key 'min_sise' \(did you mean 'min_size'\?\)"):
+        load(values)

@@ -19,7 +19,7 @@ rule crop_clips:
     resources:
         mem_mb=2000,
     params:
-        settings=PLAN.settings("crop"),
+        settings=lambda wildcards: PLAN.crop(wildcards.dataset),
     message:
         "Cropping shard {wildcards.shard} of {wildcards.dataset}"
     shell:

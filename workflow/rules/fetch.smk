@@ -49,7 +49,7 @@ rule fetch_clips:
     resources:
         mem_mb=1000,
     params:
-        settings=lambda wildcards: PLAN.settings(f"datasets.{wildcards.dataset}"),
+        settings=lambda wildcards: PLAN.dataset(wildcards.dataset),
     message:
         "Fetching shard {wildcards.shard} of {wildcards.dataset}"
     shell:

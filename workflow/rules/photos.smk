@@ -18,7 +18,7 @@ rule matte_photos:
     resources:
         mem_mb=1500,
     params:
-        dataset=lambda wildcards: PLAN.settings(f"datasets.{wildcards.dataset}"),
+        dataset=lambda wildcards: PLAN.dataset(wildcards.dataset),
         masks=PLAN.settings("masks"),
     message:
         "Matting shard {wildcards.shard} of {wildcards.dataset}"
@@ -45,7 +45,7 @@ rule gather_photos:
     resources:
         mem_mb=1000,
     params:
-        dataset=lambda wildcards: PLAN.settings(f"datasets.{wildcards.dataset}"),
+        dataset=lambda wildcards: PLAN.dataset(wildcards.dataset),
     message:
         "Gathering the photos of {wildcards.dataset}"
     shell:
