@@ -1,6 +1,5 @@
 """Small videos made on the spot, and the embedded clips from the cache that the set-up fills."""
 
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +8,6 @@ import imageio_ffmpeg
 import pytest
 
 from preprocessing.embedded import EMBEDDED, cache_directory
-
-# face-alignment's two loops: compiling them takes longer than all tests here.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 
 @pytest.fixture(scope="session")
