@@ -227,6 +227,10 @@ class Plan:
         names = product(self.shards(dataset), suffixes or STAGES[stage])
         return [f"data/{dataset}/{stage}/{shard}.{suffix}" for shard, suffix in names]
 
+    def media(self, dataset: str) -> list[str]:
+        """The folder of every shard's fetched media."""
+        return [f"data/{dataset}/fetch/{shard}" for shard in self.shards(dataset)]
+
     def again(self, dataset: str, shard: str) -> list[str]:
         """The rows that a shard's last fetch left since some of its clips are to be tried again, or nothing."""
         if dataset not in self._waiting:  # one look into the folder for all shards
@@ -292,7 +296,7 @@ class Plan:
 
     def agreements(self, run: str) -> list[str]:
         """How far the embedded and the paper's detectors agree on a run's datasets."""
-        return [f"results/{run}/dataset/{dataset}.agreement.json" for dataset in self.settings_.datasets]
+        return [f"results/{run}/dataset/{dataset}.agreement.json" for dataset in self.videos]
 
     def samples(self, run: str) -> list[str]:
         """The contact sheets of a run's datasets."""
