@@ -176,8 +176,8 @@ def steps(folder: Path) -> list[Step]:
         Step("read the whole sheet", read_all, 500, True),
         Step("account for the clips", account, 500, True, "results/dataset"),
         Step("choose the pairs", pairs, 1000, True, "results/pairs"),
-        Step("open the indices of all shards", open_shards, 2000, False, "clips/shards"),
-        Step("start training", start_training, 2500),
+        Step("open the indices of all shards", open_shards, 2000, True, "clips/shards"),
+        Step("start training", start_training, 2500, True),
         Step("hash the data, list the people", hash_data, 500),
         Step("read the account for the report", read_account, 1500),
     ]

@@ -38,7 +38,8 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 # Detectors that live in an environment of their own, and their locks.
 PYFEAT, PYFEAT_LOCK = "py-feat", "workflow/envs/py-feat.lock"
-# Of the jobs that hold all clips, the hungriest takes 2.5 kB a clip (benchmarks/million.py); a shard has up to 1,024.
+# Of the jobs that hold all clips, the hungriest takes 2.5 kB a clip (benchmarks/million.py), as much as opening the
+# shards; a shard has up to 1,024.
 MB_PER_SHARD = 3
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -214,9 +215,9 @@ class Plan:
         """The names of a dataset's shards: 00000, 00001, …"""
         return [f"{index:05d}" for index in range(self.settings_.datasets[dataset].shards)]
 
-    def memory(self, base: int, dataset: str) -> int:
-        """Megabytes of a job that holds all clips of a dataset at once."""
-        return base + MB_PER_SHARD * self.settings_.datasets[dataset].shards
+    def memory(self, base: int, *datasets: str) -> int:
+        """Megabytes of a job that holds all clips of these datasets at once, or where the frames of each lie."""
+        return base + MB_PER_SHARD * sum(self.settings_.datasets[dataset].shards for dataset in datasets)
 
     def sheet(self, dataset: str) -> list[str]:
         """The sheet of one dataset."""

@@ -76,7 +76,7 @@ rule draw_samples:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=lambda wildcards: PLAN.memory(1500, wildcards.dataset),
     message:
         "Drawing samples of {wildcards.dataset}"
     shell:
