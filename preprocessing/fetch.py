@@ -82,7 +82,7 @@ class Fetcher:
         for row in sheet:
             if row.kept:
                 self.clips.setdefault((row.url, row.file), []).append(row)
-        self.files: dict[tuple[str, str], Media | Dropped] = {}
+        self.files: dict[tuple[str, str, str], Media | Dropped] = {}
 
     def fetch(self, sheet: SheetRow) -> FetchRow:
         """One clip's row; failures become its reason."""
@@ -94,7 +94,7 @@ class Fetcher:
         if old is not None and not old.kept and not self.may_pass(old):
             return old
         before = old.attempts if old is not None else 0
-        file = (sheet.url, sheet.file)
+        file = (sheet.url, sheet.file, sheet.sha256)
         if file not in self.files:
             self.files[file] = self._media(sheet, old)
         media = self.files[file]

@@ -9,6 +9,7 @@ import pytest
 from preprocessing import fetch
 from preprocessing.downloads.store import Downloader
 from preprocessing.fetch import Fetcher, FetchRow, main
+from preprocessing.files import sha256
 from preprocessing.reasons import Dropped
 from preprocessing.rows import read_rows
 from preprocessing.settings import DatasetSettings, DownloadSettings
@@ -162,3 +163,14 @@ def test_a_dropped_double_of_a_clip_does_not_replace_it(tmp_path: Path, make_vid
         fetcher = Fetcher(block, Flaky(path, 0), downloader, tmp_path, [kept, double], earlier)
         earlier = [fetcher.fetch(row) for row in (kept, double)]
         assert [row.reason for row in earlier] == ["", "duplicate"]
+
+
+def test_each_clip_of_a_file_is_held_to_its_own_hash(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4")
+    right, wrong = sha256(path), "0" * 64
+    sheet = [
+        SheetRow(name, name, file="a.mp4", sha256=digest) for name, digest in (("a", ""), ("b", wrong), ("c", right))
+    ]
+    block = DatasetSettings.model_validate({"source": {"kind": "embedded"}})
+    fetcher = Fetcher(block, Flaky(path, 0), Downloader(tmp_path / "d", DownloadSettings()), tmp_path, sheet, [])
+    assert [fetcher.fetch(row).reason for row in sheet] == ["", "hash-mismatch", ""]
