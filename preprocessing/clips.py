@@ -8,6 +8,7 @@ an error; only a file that is no such list is one. A table has one row per clip 
 import csv
 import logging
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -28,6 +29,9 @@ COLUMNS: dict[str, str | int | float] = {
     "list": "", "line": 0, "problem": "",
 }  # fmt: skip
 """Columns of a table of clips and what each holds where a list says nothing; ``list`` and ``line`` are its place."""
+
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What :mod:`zipfile` raises for a damaged member, or one with a password or an unknown compression."""
 
 BOX = ["left", "top", "right", "bottom"]
 
@@ -72,7 +76,7 @@ def read_csv(
                     lines.append(reader.line_num)
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
-    except csv.Error as error:
+    except (csv.Error, *BROKEN_ZIP) as error:
         raise InputError(f"{path} is not a CSV table: {error}.") from None
     if missing := [name for name in columns if name not in names]:
         raise InputError(f"{path} has no column '{missing[0]}'; it needs {', '.join(columns)}.")
@@ -146,7 +150,8 @@ def entries(table: pd.DataFrame) -> list[Entry]:
     """
     full = pd.DataFrame({name: table.get(name, value) for name, value in COLUMNS.items()}, table.index)
     bad = full["problem"] != ""
-    place = full["list"].astype(str) + ", line " + full["line"].astype(str)
+    line = (", line " + full["line"].astype(str)).where(full["line"] > 0, "")  # 0: the files themselves are the list
+    place = full["list"].astype(str) + line
     reason = pd.Series("", full.index).mask(bad, "bad-row")
     detail = pd.Series("", full.index).mask(bad, place + ": " + full["problem"])
     sound = full[~bad]

@@ -62,7 +62,7 @@ def _files(place: Path) -> Iterator[tuple[PurePosixPath, str]]:
             for name in sorted(archive.namelist()):
                 if name.endswith(".txt"):
                     yield PurePosixPath(name), archive.read(name).decode("utf-8", "replace")
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, *clips.BROKEN_ZIP) as error:
         raise InputError(f"{place} is neither a folder nor a zip of utterance files: {error}.") from None
 
 

@@ -20,7 +20,7 @@ def differing(files: Iterable[tuple[Path, str]]) -> Path | None:
     edit changes them. Damage without a write (a failing disk) is not seen before the memory is deleted. Files are read
     side by side.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         files = list(files)
         for (path, _), right in zip(files, pool.map(lambda file: _is(*file), files), strict=True):
             if not right:

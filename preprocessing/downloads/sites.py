@@ -30,7 +30,7 @@ class Site:
     """
 
     def __init__(self, url: str, settings: DownloadSettings) -> None:
-        self.name = urlsplit(url).netloc.lower()
+        self.name = urlsplit(url).netloc.rpartition("@")[2].lower()  # without a password
         self.settings = settings
         self.path = cache_root() / "sites" / f"{re.sub('[^a-z0-9.-]', '_', self.name)}.json"
 

@@ -86,6 +86,18 @@ def test_places_without_lists_are_one_sentence(tmp_path: Path) -> None:
         entries(tmp_path, parts=["train"])
 
 
+def test_a_damaged_zip_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "data_list.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("val_video_tubes.txt", "x" * 1000)
+    data = bytearray(path.read_bytes())
+    data[50:54] = bytes(4)  # of the member, behind its head
+    path.write_bytes(data)
+    settings = TalkingHead1KHSettings(kind="talkinghead1kh", lists=path, parts=["val"])
+    with pytest.raises(InputError, match="val_video_tubes"):
+        TalkingHeadSource(settings).entries()
+
+
 def test_segments_begin_at_the_first_key_frame_from_each_minute_on(tmp_path: Path) -> None:
     """What the dataset's splitting does, asked of ffmpeg itself: our offset is early by less than one distance of key
     frames."""

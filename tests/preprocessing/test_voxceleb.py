@@ -159,6 +159,7 @@ def test_a_copy_of_voxceleb2_stays_in_place(tmp_path: Path) -> None:
         ("id00017#bbbbbbbbbbb#00002", ((0, -1, "test"),)),
     ]
     assert [entry.reason for entry in entries] == ["", "bad-row", ""] and not entries[0].url
+    assert entries[1].detail.startswith("dev/mp4/stray/00001.mp4: ")  # a file has no line
     assert source.bring(entries[0].file, "", tmp_path) == tmp_path / "dev/mp4/id00012/aaaaaaaaaaa/00001.mp4"
     with pytest.raises(Dropped, match="missing"):
         source.bring("gone.mp4", "", tmp_path)
