@@ -86,6 +86,7 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
                 "start": tube.start,
                 "end": tube.end,
                 "fps": media.fps,
+                "size": [media.width, media.height],
                 "tube": [round(value, 3) for value in tube.tube],
                 "crop": tube.crop,
                 "padded": tube.padded,

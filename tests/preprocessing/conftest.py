@@ -1,17 +1,20 @@
 """Small videos made on the spot, and the embedded clips from the cache that the set-up fills."""
 
-import os
+import importlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import imageio_ffmpeg
+import numba
 import pytest
 
 from preprocessing.embedded import EMBEDDED, cache_directory
 
-# face-alignment's two loops: compiling them takes longer than all tests here.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+# Compiling face-alignment's two loops takes longer than all tests here.
+numba.config.DISABLE_JIT = True
+importlib.import_module("face_alignment")
+numba.config.DISABLE_JIT = False
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from preprocessing.resampling import resized
 from preprocessing.window import context, cut, cut_box
 
 FRAME = np.random.default_rng(0).integers(1, 256, (60, 80, 3), dtype=np.uint8)
@@ -20,11 +22,14 @@ def test_what_leaves_the_frame_is_black():
     assert not cut(FRAME, (-500, 900), 40, 16).any()
 
 
-def test_maps_of_one_channel_are_cut_alike():
-    ramp = np.tile(np.arange(80, dtype=np.float32), (60, 1))
-    window = cut(ramp, (40, 30), 20, 40)
-    assert window.dtype == np.float32
-    assert np.allclose(window[:, 4:-4], (30 + (np.arange(40) + 0.5) / 2 - 0.5)[4:-4], atol=1e-3)
+@pytest.mark.parametrize("side", [20.3, 31.9, 64.0, 200.7, 555.5])
+def test_windows_are_pillows_bicubic_resampling_to_the_last_bit(side: float):
+    random = np.random.default_rng(int(side))
+    picture = random.integers(0, 256, (int(side) + 9, int(side) + 9, 3), dtype=np.uint8)
+    left, top = random.uniform(0, 7, 2)
+    box = (left, top, left + side, top + side)
+    theirs = Image.fromarray(picture).resize((64, 64), Image.Resampling.BICUBIC, box=box)
+    assert np.array_equal(resized(picture, box, 64), np.asarray(theirs))
 
 
 def test_shrinking_averages():
