@@ -70,8 +70,12 @@ def tidy(mask: np.ndarray, face: np.ndarray) -> np.ndarray:
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The number of each pixel's connected part of ``mask`` [S, S] bool, 0 outside, and the pixels of each number."""
-    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    return parts, np.bincount(parts.ravel(), minlength=count)
+    pixels = mask.view(np.uint8)
+    count, parts = cv2.connectedComponents(pixels, connectivity=4)
+    if count > 2:
+        return parts, np.bincount(parts.ravel(), minlength=count)
+    inside = cv2.countNonZero(pixels)
+    return parts, np.array([mask.size - inside, inside][:count])
 
 
 def region_mask(person: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
