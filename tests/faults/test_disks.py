@@ -188,7 +188,10 @@ def test_every_stage_says_that_the_disk_is_full_and_a_rerun_completes(
     commands = {
         "sheets/clips": (sheets.main, ["--dataset", "tiny", "--settings", dataset]),
         "fetch/00000": (fetch.main, ["--sheet", sheet, "--shard", "0", "--settings", dataset]),
-        "crop/00000": (crop.main, ["--sheet", sheet, "--fetch", at["fetch"], "--settings", json.dumps(CROP)]),
+        "crop/00000": (
+            crop.main,
+            ["--sheet", sheet, "--shard", "0", "--fetch", at["fetch"], "--settings", json.dumps(CROP)],
+        ),
         "faces/00000": (faces.main, inputs[:2]),
         "masks/00000": (masks.main, inputs[:4]),
         "shards/00000": (shards.main, inputs),
