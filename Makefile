@@ -30,7 +30,7 @@ demo: $(READY) clips
 	echo "Report: $(CURDIR)/results/demo/report.html"
 
 test: $(READY) clips
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .
@@ -67,6 +67,6 @@ $(READY):
 # Resolve requirements.in anew, environment.yml follows it; and each environment that a rule builds for one tool.
 COMPILE := $(PYTHON) -m uv pip compile --system-certs --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade
 lock: $(READY)
-	$(COMPILE) requirements.in --override workflow/envs/overrides.txt --output-file requirements.lock
+	$(COMPILE) requirements.in --output-file requirements.lock
 	$(COMPILE) workflow/envs/py-feat.in --output-file workflow/envs/py-feat.lock
 	$(PYTHON) -m workflow.environment

@@ -35,20 +35,8 @@ def run(source: Path, root: Path) -> None:
     inputs = [part for stage in ("crop", "faces", "masks") for part in (f"--{stage}", at[stage])]
     sheets.main(["--dataset", "killed", "--output", sheet, "--settings", dataset])
     fetch.main(["--sheet", sheet, "--shard", "0", "--output", at["fetch"], "--settings", dataset])
-    crop.main(
-        [
-            "--sheet",
-            sheet,
-            "--shard",
-            "0",
-            "--fetch",
-            at["fetch"],
-            "--output",
-            at["crop"],
-            "--settings",
-            json.dumps(CROP),
-        ]
-    )
+    settings = ["--settings", json.dumps(CROP)]
+    crop.main(["--sheet", sheet, "--shard", "0", "--fetch", at["fetch"], "--output", at["crop"], *settings])
     faces.main([*inputs[:2], "--output", at["faces"]])
     masks.main([*inputs[:4], "--output", at["masks"]])
     shards.main([*inputs, "--output", at["shards"]])

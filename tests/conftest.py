@@ -55,6 +55,18 @@ def encoded(array: np.ndarray, kind: str) -> bytes:
     return stream.getvalue()
 
 
+PROJECTS = ("chain", "small", "named")
+"""Fixtures that run Snakemake for a minute or more, once in the process that asks for them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file, and those that share a project, stay in one process; what runs Snakemake begins first."""
+    for item in items:
+        shared = next((name for name in PROJECTS if name in getattr(item, "fixturenames", ())), None)
+        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: "tests/workflow/" not in item.nodeid and "tests/faults/" not in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def synthetic_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``data/synthetic/shards`` with one shard of four samples."""

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -74,7 +75,8 @@ class Cluster:
         (container,) = body["spec"]["template"]["spec"]["containers"]
         workdir = self.folder / name
         workdir.mkdir()
-        variables = {k: os.environ[k] for k in ("HOME", "LANG", "PLANEDICT_CACHE") if k in os.environ}
+        # OPENBLAS_*: other kernels round otherwise, and shards would differ in a last bit.
+        variables = {k: v for k, v in os.environ.items() if re.fullmatch("HOME|LANG|PLANEDICT_CACHE|OPENBLAS_.*", k)}
         variables |= {"PYTHONPATH": str(self.checkout), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         variables |= {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(self.folder)}
         for variable in container["env"]:

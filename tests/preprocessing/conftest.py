@@ -1,20 +1,13 @@
 """Small videos made on the spot, and the embedded clips from the cache that the set-up fills."""
 
-import importlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import imageio_ffmpeg
-import numba
 import pytest
 
 from preprocessing.embedded import EMBEDDED, cache_directory
-
-# Compiling face-alignment's two loops takes longer than all tests here.
-numba.config.DISABLE_JIT = True
-importlib.import_module("face_alignment")
-numba.config.DISABLE_JIT = False
 
 
 @pytest.fixture(scope="session")

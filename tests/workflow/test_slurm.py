@@ -67,7 +67,7 @@ def test_killed_jobs_come_back_and_finish_whole(node, small_config, small, tmp_p
 
     text, _ = run.communicate(timeout=800)
     assert run.returncode == 0, text
-    assert failed != requeued and f"'{failed}'" in text
+    assert failed != requeued and text.count("Trying to restart job") == 1
     assert restarts(requeued) == 1
     assert "resuming at step" in (project.folder / "logs/results/mini/train/planedict.log").read_text(encoding="utf-8")
 
