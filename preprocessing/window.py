@@ -3,8 +3,7 @@
 import math
 
 import numpy as np
-
-from preprocessing.resampling import resized
+from PIL import Image
 
 CONTEXT = 1.6
 """Side of the square that a landmark detector sees, over the longer side of the face box."""
@@ -31,7 +30,8 @@ def cut_box(frame: np.ndarray, box: tuple[float, float, float, float], size: int
         part = frame[rows, columns]
         y, x = rows.start - top, columns.start - left
         patch[y : y + part.shape[0], x : x + part.shape[1]] = part
-    return resized(patch, (box[0] - left, box[1] - top, box[2] - left, box[3] - top), size)
+    local = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    return np.asarray(Image.fromarray(patch).resize((size, size), Image.Resampling.BICUBIC, local))
 
 
 def context(box: np.ndarray | tuple[float, ...]) -> tuple[tuple[float, float], float]:

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from preprocessing.resampling import resized
 from preprocessing.window import context, cut, cut_box
 
 FRAME = np.random.default_rng(0).integers(1, 256, (60, 80, 3), dtype=np.uint8)
@@ -20,16 +18,6 @@ def test_what_leaves_the_frame_is_black():
     assert not window[:, :20].any()
     assert np.array_equal(window[20:, 20:], FRAME[:20, :20])
     assert not cut(FRAME, (-500, 900), 40, 16).any()
-
-
-@pytest.mark.parametrize("side", [20.3, 31.9, 64.0, 200.7, 555.5])
-def test_windows_are_pillows_bicubic_resampling_to_the_last_bit(side: float):
-    random = np.random.default_rng(int(side))
-    picture = random.integers(0, 256, (int(side) + 9, int(side) + 9, 3), dtype=np.uint8)
-    left, top = random.uniform(0, 7, 2)
-    box = (left, top, left + side, top + side)
-    theirs = Image.fromarray(picture).resize((64, 64), Image.Resampling.BICUBIC, box=box)
-    assert np.array_equal(resized(picture, box, 64), np.asarray(theirs))
 
 
 def test_shrinking_averages():
