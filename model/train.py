@@ -33,7 +33,7 @@ def origin(
     """What a checkpoint must agree on to be resumed: settings, seed, shards (their indices hold sha256), start."""
     digest = hashlib.sha256((model.model_dump_json() + settings.model_dump_json(exclude=PACE) + str(seed)).encode())
     for folder in shards:
-        for index in sorted(folder.glob("*.json")):
+        for index in sorted(folder.glob("[!.]*.json")):
             digest.update(index.read_bytes())
     if start is not None:
         digest.update(sha256(start).encode())

@@ -76,7 +76,8 @@ class Fetcher:
         earlier: list[FetchRow],
     ) -> None:
         self.settings, self.source, self.downloader, self.directory = settings, source, downloader, directory
-        self.earlier = {(row.clip, row.asked): row for row in earlier}
+        # A row that the sheet dropped may have the name of one that is fetched.
+        self.earlier = {(row.clip, row.asked): row for row in earlier if row.stage != "sheets"}
         self.clips: dict[tuple[str, str], list[SheetRow]] = {}
         for row in sheet:
             if row.kept:
@@ -110,7 +111,7 @@ class Fetcher:
 
     def _asked(self, sheet: SheetRow) -> str:
         """A fingerprint of what decides how a clip's fetch ends, but for the world outside."""
-        needs = sorted({(row.segments, row.rate) for row in self.clips.get((sheet.url, sheet.file), ())})
+        needs = sorted({(row.segments, row.rate, row.origin) for row in self.clips.get((sheet.url, sheet.file), ())})
         limits = self.settings.source.scan.model_dump_json()
         words = json.dumps([sheet.url, sheet.file, sheet.sha256, needs, limits])
         return hashlib.sha256(words.encode()).hexdigest()[:16]
@@ -119,8 +120,9 @@ class Fetcher:
         """The frame after the last that a clip of the file needs, None where one needs the whole."""
         clips = self.clips[(sheet.url, sheet.file)]
         limits = self.settings.source.scan
-        # A list that counts in frames of another rate is of use once the file's rate is known: by its first frame.
-        rate = scan(path, limits, 1).fps if any(row.rate > 0 for row in clips) else 0.0
+        # A list that counts at another rate, or from a later second on, is of use once the file's rate is known: by its
+        # first frame.
+        rate = scan(path, limits, 1).fps if any(row.rate > 0 or row.origin > 0 for row in clips) else 0.0
         ends = [end for row in clips for _, end, _ in row.parts(rate)]
         return max(ends) if ends and min(ends) >= 0 else None
 

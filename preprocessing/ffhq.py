@@ -34,6 +34,7 @@ class FFHQSource:
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
         }
         found: list[Entry] = []
+        listed: set[str] = set()
         seen: dict[str, int] = {}
         for number, line in enumerate(read_labels(self.folder), start=1):
             name, problem = judged(line)
@@ -42,11 +43,13 @@ class FFHQSource:
                 reason, problem = "duplicate", f"label {seen[name]} is of the same image"
             elif not reason and name not in images:
                 reason, problem = "missing", f"{name} is not in the folder"
-            seen.setdefault(name, number)
+            listed.add(name)
+            if reason != "bad-row":  # a later camera of the image may be right
+                seen.setdefault(name, number)
             clip = f"{name} ({LABELS}, label {number})" if reason else name
             found.append(_entry(clip, name, reason, problem))
-        listed = [_entry(name, name, "no-camera", f"{LABELS} does not list it") for name in sorted(images - set(seen))]
-        return found + listed
+        rest = sorted(images - listed)
+        return found + [_entry(name, name, "no-camera", f"{LABELS} does not list it") for name in rest]
 
     def bring(self, file: str, digest: str, directory: Path) -> Path:
         """The user's own photo, in place."""

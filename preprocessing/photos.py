@@ -10,6 +10,7 @@ import functools
 import io
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -126,6 +127,9 @@ def gathered(rows: Sequence[PhotoRow], folder: Path) -> list[list[object]]:
         name, problem = judged(line)
         if not problem:
             cameras.setdefault(name, line[1])
+    names = Counter(row.clip for row in rows)
+    if (twice := next((name for name, count in names.items() if count > 1), None)) is not None:
+        raise InputError(f"Photo '{twice}' is in the rows of two shards: delete what a run with more shards left.")
     gone = next((row.file for row in rows if row.kept and row.file not in cameras), None)
     if gone is not None:
         raise InputError(f"{folder / LABELS} no longer lists {gone}; write the sheet again.")

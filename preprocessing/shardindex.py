@@ -1,16 +1,17 @@
 """The index of a shard: what its tar holds, sealed, so that an index edited by hand is noticed as an edited tar is."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from preprocessing.files import write_json
 from preprocessing.layout import layout
-from preprocessing.tars import TarWriter, dump_json
+from preprocessing.tars import TarWriter
 
-FORMAT = 2
-"""Version of the index: 2 says where the members lie, and carries a seal."""
+FORMAT = 3
+"""Version of the index: it says where the members lie (sizes as a line of text), and carries a seal."""
 
 SEAL = "index_sha256"
 """Key of the seal."""
@@ -18,7 +19,8 @@ SEAL = "index_sha256"
 
 def seal(index: dict[str, Any]) -> str:
     """SHA-256 of an index's values, in whatever order and layout they stand, without the seal itself."""
-    return hashlib.sha256(dump_json({key: value for key, value in index.items() if key != SEAL})).hexdigest()
+    values = {key: value for key, value in index.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def sealed(index: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,8 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 # Detectors that live in an environment of their own, and their locks.
 PYFEAT, PYFEAT_LOCK = "py-feat", "workflow/envs/py-feat.lock"
-# Of the jobs that hold all clips, the hungriest takes 2.5 kB a clip (benchmarks/million.py); a shard has up to 1,024.
+# Of the jobs that hold all clips, the hungriest takes 2.5 kB a clip (benchmarks/million.py), as much as opening the
+# shards; a shard has up to 1,024.
 MB_PER_SHARD = 3
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -214,9 +215,9 @@ class Plan:
         """The names of a dataset's shards: 00000, 00001, …"""
         return [f"{index:05d}" for index in range(self.settings_.datasets[dataset].shards)]
 
-    def memory(self, base: int, dataset: str) -> int:
-        """Megabytes of a job that holds all clips of a dataset at once."""
-        return base + MB_PER_SHARD * self.settings_.datasets[dataset].shards
+    def memory(self, base: int, *datasets: str) -> int:
+        """Megabytes of a job that holds all clips of these datasets at once, or where the frames of each lie."""
+        return base + MB_PER_SHARD * sum(self.settings_.datasets[dataset].shards for dataset in datasets)
 
     def sheet(self, dataset: str) -> list[str]:
         """The sheet of one dataset."""
@@ -226,6 +227,10 @@ class Plan:
         """Every shard's files of one stage of one dataset: all of them, or those of these suffixes."""
         names = product(self.shards(dataset), suffixes or STAGES[stage])
         return [f"data/{dataset}/{stage}/{shard}.{suffix}" for shard, suffix in names]
+
+    def media(self, dataset: str) -> list[str]:
+        """The folder of every shard's fetched media."""
+        return [f"data/{dataset}/fetch/{shard}" for shard in self.shards(dataset)]
 
     def again(self, dataset: str, shard: str) -> list[str]:
         """The rows that a shard's last fetch left since some of its clips are to be tried again, or nothing."""
@@ -292,7 +297,7 @@ class Plan:
 
     def agreements(self, run: str) -> list[str]:
         """How far the embedded and the paper's detectors agree on a run's datasets."""
-        return [f"results/{run}/dataset/{dataset}.agreement.json" for dataset in self.settings_.datasets]
+        return [f"results/{run}/dataset/{dataset}.agreement.json" for dataset in self.videos]
 
     def samples(self, run: str) -> list[str]:
         """The contact sheets of a run's datasets."""

@@ -76,7 +76,7 @@ def data_hashes(shards: Iterable[Path]) -> dict[str, dict[str, str]]:
     """For each dataset, every shard's tar and its sha256, as its index (``data/{dataset}/shards/*.json``) states it."""
     found: dict[str, dict[str, str]] = {}
     for directory in shards:
-        for path in sorted(directory.glob("*.json")):
+        for path in sorted(directory.glob("[!.]*.json")):
             index = read_mapping(path)
             if "tar" not in index or "sha256" not in index:
                 raise InputError(f"{path} is not the index of a shard.")

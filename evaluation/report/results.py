@@ -34,8 +34,9 @@ class Results:
 
     @cached_property
     def accounts(self) -> dict[str, dict[str, Any]]:
-        """The survival tables by dataset."""
-        return {path.stem: read_mapping(path) for path in sorted((self.directory / "dataset").glob("*.json"))}
+        """The survival tables by dataset, whose names have no dot: what else is said of one has."""
+        paths = sorted((self.directory / "dataset").glob("[!.]*.json"))
+        return {path.stem: read_mapping(path) for path in paths if "." not in path.stem}
 
     def tables(self) -> dict[int, pd.DataFrame]:
         """Tables 1 to 5 by number."""

@@ -120,7 +120,7 @@ def identities(shards: Iterable[Path], train_on: Iterable[str] | None = None) ->
     people: dict[str, dict[str, set[str]]] = {}
     for directory in shards:
         split = people.setdefault(directory.parent.name, {"train": set(), "test": set()})
-        for path in sorted(directory.glob("*.json")):
+        for path in sorted(directory.glob("[!.]*.json")):
             for sample in json.loads(path.read_text(encoding="utf-8")).get("samples", []):
                 split.get(sample["split"], set()).add(sample["person"])
     trained = set(people if train_on is None else train_on)

@@ -49,8 +49,9 @@ def bring(url: str, stored: Path, settings: DownloadSettings, started: Callable[
                 site.answered()
                 shutil.rmtree(folder)
             raise
-        site.answered()
+        # First, since others who wait for the site may hold up what it is told.
         media.replace(stored)
+        site.answered()
 
 
 def _library(url: str) -> Callable[[str, Path, DownloadSettings], Path]:

@@ -13,6 +13,7 @@ from PIL import Image
 from evaluation.report import __main__ as report
 from evaluation.report.departures import departures
 from evaluation.report.page import table_view
+from evaluation.report.results import Results
 from evaluation.report.verdicts import IDENTITY, SAID, health_rows
 from evaluation.tables.build import COLUMNS
 from evaluation.tables.comparisons import COLUMNS as COMPARED
@@ -247,3 +248,9 @@ def test_departures_are_read_off_the_configuration():
     left = {item.what for item in departures(paper)}
     assert left == {"data sets", "camera distance", "targets of L_dis", "adversarial fine-tuning"}
     assert json.dumps([item.what for item in departures({})])
+
+
+def test_accounts_are_of_datasets_alone(tmp_path):
+    for name in ("demo", "demo.agreement", ".demo.abcdefgh"):
+        write_json(tmp_path / "dataset" / f"{name}.json", {"of": name})
+    assert Results(tmp_path).accounts == {"demo": {"of": "demo"}}

@@ -1,5 +1,6 @@
 """Fetching one shard: rows for every clip, retries of what may pass."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -138,3 +139,26 @@ def test_missing_options_are_one_sentence(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         main(["--shard", "0"])
     assert capsys.readouterr().err.strip() == "--settings is missing."
+
+
+def test_a_file_is_looked_into_as_far_as_a_list_that_starts_later_needs(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4", frames=60)  # at 25 per second
+    sheet = SheetRow("a", "a", file="a.mp4", segments='[[2, 5, "train"]]', origin=1.0)
+    assert fetch_clip(sheet, Flaky(path, 0), tmp_path).frames == 30
+    earlier = fetch_clip(sheet, Flaky(path, 1), tmp_path)
+    assert fetch_clip(dataclasses.replace(sheet, origin=2.0), Flaky(path, 0), tmp_path, earlier).asked != earlier.asked
+
+
+def test_a_dropped_double_of_a_clip_does_not_replace_it(tmp_path: Path, make_video):
+    path = make_video(tmp_path / "a.mp4")
+    kept, double = (
+        SheetRow("a", "a", file="a.mp4"),
+        SheetRow("a", "a", "dropped", "sheets", "duplicate", file="a.mp4"),
+    )
+    block = DatasetSettings.model_validate({"source": {"kind": "embedded"}})
+    downloader = Downloader(tmp_path / "downloads", DownloadSettings())
+    earlier: list[FetchRow] = []
+    for _ in range(2):
+        fetcher = Fetcher(block, Flaky(path, 0), downloader, tmp_path, [kept, double], earlier)
+        earlier = [fetcher.fetch(row) for row in (kept, double)]
+        assert [row.reason for row in earlier] == ["", "duplicate"]

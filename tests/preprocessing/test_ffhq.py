@@ -47,6 +47,12 @@ def test_every_image_and_every_label_is_a_row(tmp_path: Path) -> None:
     assert len({entry.clip for entry in found}) == len(found)
 
 
+def test_a_right_camera_after_a_wrong_one_is_used(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", "x")
+    found = source(tmp_path, [["a.png", CAMERA[:24]], ["a.png", CAMERA], ["a.png", CAMERA]]).entries()
+    assert [entry.reason for entry in found] == ["bad-row", "", "duplicate"]
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"labels": null}', '{"labels": []}', "\x00"])
 def test_a_file_that_is_no_dataset_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / "dataset.json").write_text(content)

@@ -1,6 +1,7 @@
 """Photos without their background, for the adversarial fine-tune."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,14 @@ def test_training_reads_what_comes_out(project: Path) -> None:
         expected = np.where(np.arange(SIDE)[None, :, None] < 8, original, 0)
         shown = ((picture.permute(1, 2, 0).numpy() + 1) * 127.5).round()
         assert np.abs(shown - expected).max() <= 1
+
+
+def test_rows_of_a_run_with_more_shards_are_noticed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    shutil.copy("photos/00001.parquet", "photos/00002.parquet")
+    with pytest.raises(SystemExit):
+        photos.main(["gather", "--rows", "photos", "--output", "photos/dataset.json", "--dataset", DATASET])
+    assert "is in the rows of two shards" in capsys.readouterr().err
 
 
 def test_every_photo_is_accounted_for(project: Path) -> None:

@@ -63,6 +63,12 @@ def test_sheets_need_nothing_but_the_lists(project: Project, web: Web) -> None:
     assert facts["sha256"] == hashlib.sha256(SHEET).hexdigest() and facts["verified"]
 
 
+def test_no_target_takes_photos_for_videos(project: Project) -> None:
+    jobs = project.jobs("all", "reference", "recipe", "agreement")
+    assert jobs["crop_clips"] == jobs["write_shards"] == 7  # of five datasets
+    assert jobs["compare_detectors"] == jobs["account_for_clips"] == 5
+
+
 SHEETS = [f"data/{name}/sheets/clips.csv" for name in ("vox1", "vox2", "heads", "faces", "mine")]
 
 

@@ -185,3 +185,9 @@ def test_a_dataset_changes_its_own_crop_and_nothing_else(plan):
     values["datasets"]["mini"]["crop"] = {"min_sise": 20}
     with pytest.raises(InputError, match=r"crop of 'mini': unknown key 'min_sise' \(did you mean 'min_size'\?\)"):
         load(values)
+
+
+def test_photos_have_no_clips_to_compare_detectors_on():
+    plan = Plan(read(CONFIGS / "paper.yaml"))
+    assert plan.photos == ["ffhq"]
+    assert plan.agreements("paper") == [f"results/paper/dataset/{name}.agreement.json" for name in plan.videos]

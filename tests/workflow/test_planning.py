@@ -31,10 +31,12 @@ def test_without_configfile_the_demo_alone(new_project):
     ("target", "last"),
     [
         ("sheets", "write_sheet"),
+        ("downloads", "fetch_clips"),
         ("crops", "crop_clips"),
         ("faces", "find_faces"),
         ("masks", "mask_regions"),
         ("shards", "account_for_clips"),
+        ("agreement", "compare_detectors"),
         ("training", "train_method"),
         ("pairs", "choose_pairs"),
         ("reenactments", "reenact_pairs"),

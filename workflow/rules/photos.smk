@@ -3,6 +3,7 @@
 rule matte_photos:
     input:
         sheet="data/{dataset}/sheets/clips.parquet",
+        weights=PLAN.checks(PLAN.data_weights("masks")),
     output:
         rows="data/{dataset}/photos/{shard}.parquet",
         stats="data/{dataset}/photos/{shard}.json",

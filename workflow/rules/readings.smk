@@ -35,7 +35,7 @@ rule export_pictures:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=lambda wildcards: PLAN.memory(1500, wildcards.dataset),
     message:
         "Writing the pictures of {wildcards.protocol} pairs of {wildcards.dataset} by {wildcards.method}"
     shell:

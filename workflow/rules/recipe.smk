@@ -1,7 +1,7 @@
 # The recipe's ablation (target `recipe`): what each variant of model and training does, all seeds pooled.
 rule measure_variant:
     input:
-        shards=PLAN.samples_of(RUN.datasets),
+        shards=PLAN.samples_of(PLAN.videos),
         weights="results/{run}/checkpoints/{method}/final.safetensors",
     output:
         figures="results/{run}/recipe/{method}.parquet",
@@ -14,7 +14,7 @@ rule measure_variant:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=PLAN.memory(2500, *PLAN.videos),
     params:
         shards=lambda wildcards, input: plan.folders(input.shards),
         # Fitting strangers to their photos is a question to one model, not to each.

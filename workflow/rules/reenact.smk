@@ -42,7 +42,7 @@ rule reenact_pairs:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards: PLAN.memory(2000, wildcards.dataset),
     params:
         method=lambda wildcards, input: PLAN.method_arguments(
             wildcards.method, input.weights

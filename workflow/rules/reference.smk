@@ -44,7 +44,7 @@ rule pool_figures:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=PLAN.memory(2000, *RUN.test_on),
     params:
         methods=PLAN.names(),
         settings=PLAN.settings("evaluation", only=("figures",)),
@@ -80,7 +80,7 @@ rule pool_health:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=PLAN.memory(2500, *RUN.test_on),
     params:
         shards=lambda wildcards, input: plan.folders(input.shards),
     message:
@@ -91,10 +91,10 @@ rule pool_health:
 
 rule pool_samples:
     input:
-        shards=PLAN.samples_of(RUN.datasets),
+        shards=PLAN.samples_of(PLAN.videos),
         crop=[
             path
-            for dataset in RUN.datasets
+            for dataset in PLAN.videos
             for path in PLAN.stage("crop", dataset, "tubes.json")
         ],
     output:
@@ -107,7 +107,7 @@ rule pool_samples:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=PLAN.memory(1500, *PLAN.videos),
     params:
         shards=lambda wildcards, input: plan.folders(input.shards),
         crop=lambda wildcards, input: plan.folders(input.crop),

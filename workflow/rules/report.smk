@@ -55,7 +55,7 @@ rule draw_figures:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=PLAN.memory(2000, *RUN.test_on),
     params:
         methods=PLAN.names(),
         settings=PLAN.settings("evaluation", only=("figures",)),
@@ -114,7 +114,7 @@ rule drive_clips:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=PLAN.memory(2500, *RUN.test_on),
     params:
         methods=PLAN.names(),
         shards=lambda wildcards, input: plan.folders(input.shards),
@@ -147,7 +147,7 @@ rule write_pages:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=PLAN.memory(1500, *RUN.test_on),
     params:
         methods=PLAN.names(),
         shards=lambda wildcards, input: plan.folders(input.shards),

@@ -16,7 +16,7 @@ rule score_pairs:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2500,
+        mem_mb=lambda wildcards: PLAN.memory(2500, wildcards.dataset),
     params:
         settings=PLAN.settings("evaluation", only=("backend", "backends")),
         # Other weights, other backends: scored again.
@@ -44,7 +44,7 @@ rule measure_health:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=PLAN.memory(2500, *RUN.test_on),
     params:
         shards=lambda wildcards, input: plan.folders(input.shards),
     message:

@@ -76,7 +76,7 @@ rule draw_samples:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=lambda wildcards: PLAN.memory(1500, wildcards.dataset),
     message:
         "Drawing samples of {wildcards.dataset}"
     shell:
@@ -88,7 +88,10 @@ rule compare_detectors:
     input:
         PLAN.checks(PLAN.agreement_weights),
         # A few shards say as much as all.
-        crop=lambda wildcards: PLAN.rows("crop", wildcards.dataset)[:4],
+        crop=lambda wildcards: PLAN.stage("crop", wildcards.dataset, "parquet")[:4],
+        tubes=lambda wildcards: PLAN.stage("crop", wildcards.dataset, "tubes.json")[:4],
+        # Read by the names that the tubes give.
+        media=lambda wildcards: PLAN.media(wildcards.dataset)[:4],
     output:
         json="results/{run}/dataset/{dataset}.agreement.json",
         png="results/{run}/dataset/{dataset}.agreement.png",

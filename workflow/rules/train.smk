@@ -26,7 +26,8 @@ rule train_method:
         "../../environment.yml"
     threads: lambda wildcards: PLAN.training_threads(wildcards.method)
     resources:
-        mem_mb=lambda wildcards: 2500 * RUN.training_of(wildcards.method).devices,
+        mem_mb=lambda wildcards: PLAN.memory(2500, *RUN.train_on)
+        * RUN.training_of(wildcards.method).devices,
         # Only a cluster counts these; on one machine they bound nothing.
         gpu=lambda wildcards: RUN.training_of(wildcards.method).devices,
         nodes=lambda wildcards: RUN.training_of(wildcards.method).nodes,
