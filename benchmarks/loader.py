@@ -2,8 +2,9 @@
 
 ``python benchmarks/loader.py SHARDS``: the same frames, as shards (made by the chain) and as PNGs, at random
 places of random clips, one process each by processor time, then with DataLoader workers by wall time. The reference
-lists a clip's folder, reads PNGs with scikit-image and gives float32 images, as that dataset does without augmentation;
-ours reads frame and mask, puts the background to black and gives float32 tensors, as training asks for them.
+lists a clip's folder, reads PNGs with scikit-image and gives float32 images, as that dataset does without augmentation.
+Ours gives float32 tensors of the same frames, as filmed, and once more as training asks for them: with the mask of each
+read too, and the background black, which the reference does not do.
 """
 
 import os
@@ -46,10 +47,10 @@ class Folders(Dataset[np.ndarray]):
 
 
 class Shards(Dataset[torch.Tensor]):
-    """The same out of shards, with black background."""
+    """The same out of shards; with ``masks`` the background is black."""
 
-    def __init__(self, root: Path) -> None:
-        reader = ShardReader(root)
+    def __init__(self, root: Path, masks: bool) -> None:
+        self.masks, self.reader = masks, (reader := ShardReader(root))
         side = reader.frames(reader.samples[0].key, [0]).shape[1]
         self.samples = reader.samples
         self.store = FrameStore(reader, reader.samples, ModelSettings().model_copy(update={"resolution": side}))
@@ -60,7 +61,9 @@ class Shards(Dataset[torch.Tensor]):
     def __getitem__(self, index: int) -> torch.Tensor:
         random = np.random.default_rng(index)
         sample = self.samples[random.integers(len(self.samples))]
-        return to_tensor(self.store.images([(sample.key, int(random.integers(sample.frames)))]))[0]
+        number = int(random.integers(sample.frames))
+        frames = self.store.images([(sample.key, number)]) if self.masks else self.reader.frames(sample.key, [number])
+        return to_tensor(frames)[0]
 
 
 def export(root: Path, folder: Path) -> None:
@@ -89,10 +92,13 @@ def main(root: Path) -> None:
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as place:
         export(root, Path(place))
-        ours, reference = Shards(root), Folders(Path(place))
-        seconds = compare(f"{IMAGES} images, one process", every(ours), every(reference), repeats=5)
-        print(f"  ours {IMAGES / seconds:,.0f} images/s of processor time")
-        for name, dataset in (("ours", ours), ("reference", reference)):
+        ours, masked, reference = Shards(root, False), Shards(root, True), Folders(Path(place))
+        sizes = [path.stat().st_size for path in Path(place).rglob("*.png")]
+        print(f"{len(sizes)} frames, {sum(sizes) / len(sizes) / 1024:.0f} KiB each as PNG")
+        for name, dataset in (("frames", ours), ("frames and masks", masked)):
+            seconds = compare(f"{IMAGES} {name}, one process", every(dataset), every(reference), repeats=5)
+            print(f"  ours {IMAGES / seconds:,.0f} images/s of processor time")
+        for name, dataset in (("frames", ours), ("frames and masks", masked), ("reference", reference)):
             loader = DataLoader(dataset, batch_size=16, num_workers=cores, persistent_workers=True)
             list(loader)  # the workers start
             start = time.perf_counter()

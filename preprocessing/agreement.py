@@ -23,7 +23,7 @@ from preprocessing.cli import InputError, add_common, progress, run_command
 from preprocessing.files import atomic, write_json
 from preprocessing.points import as_ibug
 from preprocessing.samples import GAP, draw_face, draw_mask
-from preprocessing.tubefile import TubeFile, TubeWindow, tube_frames
+from preprocessing.tubefile import TubeFile, TubeWindow, tube_shots
 from preprocessing.tubes import overlap
 
 REGIONS = ("background", "face", "hair", "torso", "eyes", "mouth", "unknown")
@@ -130,10 +130,11 @@ def looks(tubes: Sequence[TubeWindow], file: TubeFile, per_clip: int) -> Iterato
     """``per_clip`` frames spread over the tubes of one clip."""
     places = [(tube, index) for tube in tubes for index in range(tube.start, tube.end)]
     chosen = {places[i][1] for i in np.linspace(0, len(places) - 1, per_clip + 2)[1:-1].round().astype(int)}
-    for tube, index, frame in tube_frames(list(tubes), file.settings.decode):
+    for shot in tube_shots(list(tubes), file.settings.decode, max(tubes[0].size)):
+        tube, index = shot.tube, shot.index
         if index in chosen:
-            window = tube.cut(frame, index, file.settings.size)
-            yield Look(f"{tube.key} #{index}", frame, tube.box(index), window, tube.intrinsics(index))
+            window = shot.window(file.settings.size)
+            yield Look(f"{tube.key} #{index}", shot.frame, shot.box, window, tube.intrinsics(index))
 
 
 def compare(families: Sequence[Family], frames: Sequence[Look]) -> list[tuple[Look, Found, Found, dict[str, float]]]:

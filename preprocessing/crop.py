@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
                 "start": tube.start,
                 "end": tube.end,
                 "fps": media.fps,
+                "size": [media.width, media.height],
                 "tube": [round(value, 3) for value in tube.tube],
                 "crop": tube.crop,
                 "padded": tube.padded,
@@ -96,14 +98,13 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
     return tubes
 
 
-def own_frames(sheet: SheetRow, media: FetchRow) -> list[tuple[int, int]]:
-    """The span of a clip's own frames, from its first segment to its last, within the file; none where it has none.
+def own_frames(sheet: SheetRow, media: FetchRow) -> tuple[int, int]:
+    """The span of a clip's own frames, from its first segment to its last, within the file; empty where it has none.
 
     Of a download that holds many clips, the frames of the others are not looked at.
     """
     parts = [(max(start, 0), media.frames if end < 0 else end) for start, end, _ in sheet.parts(media.fps)]
-    span = min((start for start, _ in parts), default=0), max((end for _, end in parts), default=0)
-    return [span] if span[0] < span[1] else []
+    return min((start for start, _ in parts), default=0), max((min(end, media.frames) for _, end in parts), default=0)
 
 
 def _inside(fits: np.ndarray, tube: Tube) -> np.ndarray:
@@ -177,8 +178,9 @@ def _run(arguments: argparse.Namespace) -> None:
                 raise InputError(f"{arguments.sheet} does not list clip '{media.clip}' of {arguments.fetch}.")
             sheet = sheets[media.clip]
             try:
-                stream = frames(media.path, settings.decode, own_frames(sheet, media))
-                track = follow(stream, detect, mesh, settings.every, sheet.place(media.height, media.width))
+                read = partial(frames, media.path, settings.decode)
+                place = sheet.place(media.height, media.width)
+                track = follow(read, own_frames(sheet, media), detect, mesh, settings.every, place)
                 tubes += crop_clip(sheet, media, settings, track)
             except Dropped as dropped:
                 row = drop(row, "crop", dropped)

@@ -22,7 +22,7 @@ from preprocessing.reasons import Dropped
 from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import CropSettings, FacesSettings
 from preprocessing.tars import dump_array, dump_json, tar_writer
-from preprocessing.tubefile import TubeFile, TubeWindow, tube_frames
+from preprocessing.tubefile import TubeFile, TubeWindow, tube_shots
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def find_faces(
 ) -> list[FaceTrack]:
     """Faces of all tubes of one clip that have enough of them; raises :class:`Dropped` when none has."""
     tracks = {tube.key: FaceTrack(tube) for tube in tubes}
-    windows = ((tube, i, tube.cut(frame, i, crop.size)) for tube, i, frame in tube_frames(tubes, crop.decode))
+    windows = ((shot.tube, shot.index, shot.window(crop.size)) for shot in tube_shots(tubes, crop.decode))
     for batch in batches(windows, lambda item: item[2]):
         landmarks = detect([window for _, _, window in batch])
         shown = [(*item, points) for item, points in zip(batch, landmarks, strict=True) if points is not None]

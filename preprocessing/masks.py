@@ -62,12 +62,12 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def add_masks(clip: str, tubes: TubeFile, faces: TarFile, parse: RegionParser, writer: TarWriter) -> int:
     """Add the masks of all tubes of one clip that faces kept; returns how many."""
-    chosen = ChosenFrames(clip, tubes, faces)
+    chosen = ChosenFrames(clip, tubes, faces, parse.side)
     landmarks = {tube.key: faces.array(f"{tube.key}.landmarks.npy") for tube in chosen.tubes}
-    for key, items in groupby(chosen, lambda item: item[0].key):
-        for batch in batches(items, lambda item: item[3]):
-            views = [View(frame, tube.box(i), landmarks[key][position]) for tube, i, position, frame in batch]
-            for (_, _, position, _), mask in zip(batch, parse(views, tubes.settings.size), strict=True):
+    for key, items in groupby(chosen, lambda item: item[1].tube.key):
+        for batch in batches(items, lambda item: item[1].frame):
+            views = [View(shot.frame, shot.box, landmarks[key][position]) for position, shot in batch]
+            for (position, _), mask in zip(batch, parse(views, tubes.settings.size), strict=True):
                 writer.add(f"{key}.{position:05d}.mask.png", encode_mask(mask))
         writer.add(f"{key}.meta.json", dump_json({"masks": parse.name}))
     return chosen.count

@@ -110,7 +110,7 @@ class ShardReader:
             if image is None:
                 raise InputError(f"{self._where[key][0]}: {key}.{name} is not an image.")
             images.append(image)
-        return np.stack(images)
+        return images[0][None] if len(images) == 1 else np.stack(images)
 
     def frames(self, key: str, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames as filmed, [n, S, S, 3] uint8 RGB."""

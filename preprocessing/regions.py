@@ -18,8 +18,8 @@ from preprocessing.window import cut_box
 BACKGROUND, FACE, HAIR, TORSO, EYES, MOUTH, UNKNOWN = range(7)
 """Labels of a mask."""
 
-SEGMENTED = 512
-"""Longer side of the frame that the segmenter sees; its network works on 256²."""
+SEGMENTED = 256
+"""Height and width to which frames are squeezed for the segmenter: what its network sees."""
 
 SPECK = 0.04
 """Share of the frame below which foreground that does not touch the face is taken for a leak."""
@@ -28,42 +28,54 @@ HOLE = 0.001
 """Share of the frame below which a hole in the foreground is filled."""
 
 
-def foreground(frames: Sequence[np.ndarray], segment: Segmenter) -> list[np.ndarray]:
-    """Foreground probability [H, W] float32 of each whole frame [H, W, 3]."""
-    found = segment([_reduced(frame) for frame in frames])
-    return [_enlarged(person, frame.shape) for person, frame in zip(found, frames, strict=True)]
+def foreground(views: Sequence[View], segment: Segmenter, size: int) -> list[np.ndarray]:
+    """Foreground probability [size, size] float32 of each view's window, found in its whole frame."""
+    found = segment([_squeezed(view.frame) for view in views])
+    return [_window(np.asarray(person, np.float32), view, size) for person, view in zip(found, views, strict=True)]
 
 
-def _reduced(frame: np.ndarray) -> np.ndarray:
-    """``frame`` [H, W, 3] with at most :data:`SEGMENTED` pixels on its longer side."""
-    height, width = frame.shape[:2]
-    factor = SEGMENTED / max(height, width)
-    if factor >= 1:
-        return frame
-    size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    # to more than half, averaging four pixels is enough, and three times as fast
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if factor < 0.5 else cv2.INTER_LINEAR)
+def _squeezed(frame: np.ndarray) -> np.ndarray:
+    """``frame`` [H, W, 3] with at most :data:`SEGMENTED` pixels each way."""
+    size = min(frame.shape[1], SEGMENTED), min(frame.shape[0], SEGMENTED)
+    return frame if size == frame.shape[1::-1] else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
 
-def _enlarged(person: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """``person`` in float32 and in the height and width of ``shape``."""
-    person = np.asarray(person, np.float32)
-    if person.shape == shape[:2]:
-        return person
-    return cv2.resize(person, shape[1::-1], interpolation=cv2.INTER_LINEAR)
+def _window(person: np.ndarray, view: View, size: int) -> np.ndarray:
+    """The window [size, size] of a view, out of a map [h, w] float32 of its whole frame; 0 outside."""
+    left, top, right, bottom = view.box
+    across, down = person.shape[1] / view.frame.shape[1], person.shape[0] / view.frame.shape[0]
+    x, y = (right - left) * across / size, (bottom - top) * down / size
+    # pixel centres lie at .5 in boxes and at 0 in OpenCV
+    into = np.array([[x, 0, left * across + x / 2 - 0.5], [0, y, top * down + y / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(person, into, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT)
 
 
 def tidy(mask: np.ndarray, face: np.ndarray) -> np.ndarray:
     """Foreground [S, S] bool without specks away from the face [S, S] bool and without pinholes."""
-    _, parts, statistics, _ = cv2.connectedComponentsWithStats((mask | face).astype(np.uint8), connectivity=4)
-    keep = statistics[:, cv2.CC_STAT_AREA] >= SPECK * mask.size
-    keep[np.unique(parts[face])] = True
-    keep[0] = False
-    clean = keep[parts]
-    _, parts, statistics, _ = cv2.connectedComponentsWithStats((~clean).astype(np.uint8), connectivity=4)
-    small = statistics[:, cv2.CC_STAT_AREA] < HOLE * mask.size
-    small[0] = False
-    return np.asarray(clean | small[parts])
+    filled = mask | face
+    parts, areas = _components(filled)
+    keep = areas >= SPECK * mask.size
+    keep[parts[face]] = True
+    if not keep[1:].all():
+        keep[0] = False
+        filled = keep[parts]
+    parts, areas = _components(~filled)
+    small = areas < HOLE * mask.size
+    if small[1:].any():
+        small[0] = False
+        filled = filled | small[parts]
+    return np.asarray(filled)
+
+
+def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each pixel's connected part of ``mask`` [S, S] bool, 0 outside, and the pixels of each number."""
+    pixels = mask.view(np.uint8)
+    count, parts = cv2.connectedComponents(pixels, connectivity=4)
+    if count > 2:
+        return parts, np.bincount(parts.ravel(), minlength=count)
+    inside = cv2.countNonZero(pixels)
+    return parts, np.array([mask.size - inside, inside][:count])
 
 
 def region_mask(person: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -101,6 +113,8 @@ def below_chin(points: np.ndarray, layout: Layout, shape: tuple[int, ...]) -> np
 class SelfieRegions:
     """See :class:`~preprocessing.backends.RegionParser`: mediapipe's foreground and the landmarks' polygons."""
 
+    side: int | None = SEGMENTED
+
     def __init__(self, threshold: float) -> None:
         self._segment = SelfieSegmentation()
         self._threshold = threshold
@@ -108,10 +122,9 @@ class SelfieRegions:
 
     def __call__(self, views: Sequence[View], size: int) -> list[np.ndarray]:
         """Labels [size, size] uint8 of each view."""
-        people = foreground([view.frame for view in views], self._segment)
+        people = foreground(views, self._segment, size)
         return [
-            region_mask(cut_box(person, view.box, size) > self._threshold, view.landmarks)
-            for view, person in zip(views, people, strict=True)
+            region_mask(person > self._threshold, view.landmarks) for view, person in zip(views, people, strict=True)
         ]
 
 
@@ -128,6 +141,8 @@ mouth and lips (11–13); neck, necklace, clothes; hair, hat."""
 
 class ParsedRegions:
     """See :class:`~preprocessing.backends.RegionParser`: BiSeNet on the window, which needs no landmarks."""
+
+    side: int | None = None
 
     def __init__(self, path: Path) -> None:
         from preprocessing.bisenet import FaceParser

@@ -77,10 +77,10 @@ def add_clip(
     """Add all tubes of one clip; returns their entries in the index."""
     chosen = ChosenFrames(clip, tubes, faces)
     entries = []
-    for key, items in groupby(chosen, lambda item: item[0].key):
-        for tube, index, position, frame in items:
+    for key, items in groupby(chosen, lambda item: item[1].tube.key):
+        for position, shot in items:
             name = f"{key}.{position:05d}"
-            writer.add(f"{name}.jpg", encode_frame(tube.cut(frame, index, tubes.settings.size), settings.quality))
+            writer.add(f"{name}.jpg", encode_frame(shot.window(tubes.settings.size), settings.quality))
             writer.add(f"{name}.mask.png", masks.read(f"{name}.mask.png"))
         for name in ("cameras.npy", "landmarks.npy"):
             writer.add(f"{key}.{name}", faces.read(f"{key}.{name}"))

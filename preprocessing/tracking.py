@@ -1,8 +1,8 @@
 """Follow one face through a video: its box in every frame, and its place and size from landmarks now and then."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from preprocessing.geometry import scaled_orthographic
 from preprocessing.points import layout_of
 from preprocessing.reference_face import reference_face
 from preprocessing.tubes import Box, overlap
+from preprocessing.video import Span
 from preprocessing.window import context, cut
 
 ZERO: Box = (0.0, 0.0, 0.0, 0.0)
@@ -27,6 +28,9 @@ CONTEXT_SIZE = 256
 
 Numbered = tuple[int, np.ndarray]
 """A frame [H, W, 3] with its index in the video."""
+
+Reader = Callable[[Sequence[Span]], Iterable[Numbered]]
+"""Gives the frames of spans, ascending and without overlap."""
 
 
 @dataclass(frozen=True)
@@ -47,90 +51,79 @@ class Track:
 
 
 def follow(
-    frames: Iterable[Numbered],
+    read: Reader,
+    span: tuple[int, int],
     detect: BoxDetector,
     landmarks: LandmarkDetector,
     every: int,
     place: Box | None = None,
 ) -> Track:
-    """Track one face over consecutive (index, frame) pairs: the largest, then whatever matches it best.
+    """Track one face over the frames [start, end) of ``span``: the largest, then whatever matches it best.
 
     With ``place``, where a list says that the face is, another face is never taken for it, however large.
 
-    The detector sees every ``every``-th frame; boxes in between are interpolated where the face is steady and
-    detected where it appears, vanishes or jumps. A frame that could not be decoded has a zero box. Frames are held
-    and handed to the detectors in batches, which changes nothing in what is found.
+    The detector sees every ``every``-th frame and those after the last of them; boxes in between are interpolated
+    where the face is steady and detected, in a second reading, where it appears, vanishes or jumps. Frames are handed
+    to the detectors in batches, which changes nothing in what is found. The track ends where the frames do.
     """
-    follower = _Follower(detect, landmarks, every, place)
-    for batch in batches(frames, lambda item: item[1]):
-        follower.add(batch)
+    follower = _Follower(detect, landmarks, place)
+    samples = range(*span, every)
+    after = samples[-1] + 1 if samples else span[1]
+    wanted = [chosen for chosen in ((*span, every), (after, span[1])) if chosen[0] < chosen[1]]
+    for batch in batches(read(wanted), lambda item: item[1]):
+        follower.sample([item for item in batch if item[0] < after])
+        follower.look([item for item in batch if item[0] >= after])
+    if unsteady := follower.fill(samples):
+        for batch in batches(read(unsteady), lambda item: item[1]):
+            follower.look(batch, samples)
     return follower.track()
 
 
 class _Follower:
-    """The state of :func:`follow` between two batches."""
+    """What :func:`follow` has found: boxes by frame, fits, and the last box of the face."""
 
-    def __init__(self, detect: BoxDetector, landmarks: LandmarkDetector, every: int, place: Box | None) -> None:
-        self.detect, self.landmarks, self.every, self.place = detect, landmarks, every, place
+    def __init__(self, detect: BoxDetector, landmarks: LandmarkDetector, place: Box | None) -> None:
+        self.detect, self.landmarks, self.place = detect, landmarks, place
         self.boxes: dict[int, Box] = {}
         self.fits: list[tuple[float, float, float, float]] = []
         self.last: Box = ZERO
-        self.sample: int | None = None
-        self.between: list[Numbered] = []  # frames since the last sample
 
-    def add(self, batch: Sequence[Numbered]) -> None:
-        """Look at the frames that follow on those of before."""
-        samples: list[Numbered] = []
-        gaps: list[_Gap] = []
-        for number, frame in batch:
-            if self.sample is not None and number < self.sample + self.every:
-                self.between.append((number, frame))
-                continue
-            if self.sample is not None:
-                gaps.append(_Gap(self.sample, number, self.between))
-            samples.append((number, frame))
-            self.sample, self.between = number, []
-        found = self.detect([frame for _, frame in samples])
-        for (number, _), candidates in zip(samples, found, strict=True):
+    def look(self, frames: Sequence[Numbered], samples: Container[int] = ()) -> None:
+        """Detect the face in frames that follow on those of before, or on one of ``samples``."""
+        for (number, _), candidates in zip(frames, self.detect([frame for _, frame in frames]), strict=True):
+            if number - 1 in samples:
+                self.last = self.boxes[number - 1]
             self.boxes[number] = pick(candidates, self.last, self.place)
             self.last = self.last if self.boxes[number] == ZERO else self.boxes[number]
-        self._fill(gaps)
-        shown = [(number, frame) for number, frame in samples if self.boxes[number] != ZERO]
+
+    def sample(self, frames: Sequence[Numbered]) -> None:
+        """Detect the face in frames that follow on those of before, and fit it."""
+        self.look(frames)
+        shown = [(number, frame) for number, frame in frames if self.boxes[number] != ZERO]
         fits = fit_faces([frame for _, frame in shown], [self.boxes[number] for number, _ in shown], self.landmarks)
         self.fits += [(float(number), *fit) for (number, _), fit in zip(shown, fits, strict=True) if fit is not None]
 
+    def fill(self, samples: range) -> list[Span]:
+        """Give the frames between two samples their boxes; returns the spans where the face is not steady."""
+        unsteady: list[Span] = []
+        for start, end in pairwise(samples):
+            if start + 1 == end or end not in self.boxes:
+                continue
+            before, after = self.boxes[start], self.boxes[end]
+            if before == ZERO and after == ZERO:
+                self.boxes |= dict.fromkeys(range(start + 1, end), ZERO)
+            elif before != ZERO and after != ZERO and overlap(before, after) >= STEADY:
+                for number in range(start + 1, end):
+                    self.boxes[number] = _mixed(before, after, (number - start) / (end - start))
+            else:
+                unsteady.append((start + 1, end))
+        return unsteady
+
     def track(self) -> Track:
-        """What was found, once no frame is left: the last frames have no sample after them."""
-        self._look(self.between, self.last)
+        """What was found."""
         first, last = min(self.boxes, default=0), max(self.boxes, default=-1)
         table = np.array([self.boxes.get(i, ZERO) for i in range(first, last + 1)], np.float64).reshape(-1, 4)
         return Track(table, np.array(self.fits, np.float64).reshape(-1, 4), first)
-
-    def _fill(self, gaps: Iterable["_Gap"]) -> None:
-        """Boxes of the frames between samples."""
-        for gap in gaps:
-            before, after = self.boxes[gap.start], self.boxes[gap.end]
-            if before == ZERO and after == ZERO:
-                self.boxes |= dict.fromkeys((number for number, _ in gap.frames), ZERO)
-            elif before != ZERO and after != ZERO and overlap(before, after) >= STEADY:
-                for number, _ in gap.frames:
-                    self.boxes[number] = _mixed(before, after, (number - gap.start) / (gap.end - gap.start))
-            else:
-                self._look(gap.frames, before)
-
-    def _look(self, frames: Sequence[Numbered], last: Box) -> None:
-        """Detect the boxes of ``frames``, which follow on one with the box ``last``."""
-        for (number, _), candidates in zip(frames, self.detect([frame for _, frame in frames]), strict=True):
-            self.boxes[number] = pick(candidates, last, self.place)
-            last = last if self.boxes[number] == ZERO else self.boxes[number]
-
-
-class _Gap(NamedTuple):
-    """Frames between two neighbouring samples."""
-
-    start: int
-    end: int
-    frames: list[Numbered]
 
 
 def _mixed(before: Box, after: Box, share: float) -> Box:

@@ -41,13 +41,17 @@ class VideoInfo:
 
 
 def frames(
-    path: str | Path, limits: DecodeSettings | None = None, spans: Sequence[Span] | None = None
+    path: str | Path,
+    limits: DecodeSettings | None = None,
+    spans: Sequence[Span] | None = None,
+    filters: Sequence[str] = (),
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (index, frame [height, width, 3] uint8 RGB, read-only) of a video in order, up to the first broken frame.
 
     ``spans`` are the wanted frames, ascending and without overlap; None means all. The frames between are not made
-    pixels of, and those far before the first are not decoded where the file has a sure table of its frames. Raises
-    :class:`Dropped` (missing, empty-file, corrupt when not one frame decodes, timeout, memory-limit).
+    pixels of, and those far before the first are not decoded where the file has a sure table of its frames. FFmpeg's
+    ``filters`` cut or shrink what is wanted before it becomes pixels. Raises :class:`Dropped` (missing, empty-file,
+    corrupt when not one frame decodes, timeout, memory-limit).
     """
     limits = limits or DecodeSettings()
     wanted = [_ALL] if spans is None else [chosen for span in spans if (chosen := range(*span))]
@@ -55,12 +59,12 @@ def frames(
         return
     if start := start_before(path, wanted[0].start, limits):
         wanted = [chosen for span in wanted if (chosen := _below(span, len(start.stamps)))]
-        for index, frame in _decoded(path, limits, wanted, start):
+        for index, frame in _decoded(path, limits, wanted, start, filters):
             yield index, frame
             wanted = [chosen for span in wanted if (chosen := span[len(_below(span, index + 1)) :])]
         if not wanted:
             return
-    yield from _decoded(path, limits, wanted, None)
+    yield from _decoded(path, limits, wanted, None, filters)
 
 
 def _below(span: range, end: int) -> range:
@@ -69,10 +73,10 @@ def _below(span: range, end: int) -> range:
 
 
 def _decoded(
-    path: str | Path, limits: DecodeSettings, wanted: Sequence[range], start: Start | None
+    path: str | Path, limits: DecodeSettings, wanted: Sequence[range], start: Start | None, filters: Sequence[str] = ()
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The wanted frames, decoded from ``start`` on until one is not at its time, or from the beginning."""
-    output = [*_choice(wanted, start), "-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
+    output = [*_choice(wanted, start, filters), "-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
     with Child(path, limits, output, seek=None if start is None else start.seek) as child:
         some = False
         for index in chain.from_iterable(wanted):
@@ -90,10 +94,10 @@ def _decoded(
     next(_decoded(path, limits, [range(1)], None))  # fewer frames than that, or none
 
 
-def _choice(wanted: Sequence[range], start: Start | None) -> list[str]:
-    """FFmpeg's options that keep the wanted frames alone and end after the last of them."""
+def _choice(wanted: Sequence[range], start: Start | None, more: Sequence[str]) -> list[str]:
+    """FFmpeg's options that keep the wanted frames alone, put ``more`` filters after, and end after the last."""
     if wanted == [_ALL]:
-        return []
+        return ["-vf", ",".join(more)] if more else []
     # n counts the frames that reach the filter
     base = 0 if start is None else wanted[0].start
     terms = []
@@ -102,7 +106,7 @@ def _choice(wanted: Sequence[range], start: Start | None) -> list[str]:
         terms.append(term if span.step == 1 else f"{term}*not(mod(n-{span[0] - base},{span.step}))")
     filters = [] if start is None else [f"select='gte(t,{start.border(base):.9f})'"]
     filters.append(f"select='{'+'.join(terms)}'")
-    return ["-vf", ",".join(filters), "-frames:v", str(sum(map(len, wanted)))]
+    return ["-vf", ",".join([*filters, *more]), "-frames:v", str(sum(map(len, wanted)))]
 
 
 def scan(path: str | Path, limits: ScanSettings | None = None, until: int | None = None) -> VideoInfo:

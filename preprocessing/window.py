@@ -12,7 +12,7 @@ CONTEXT = 1.6
 def cut(frame: np.ndarray, centre: tuple[float, float] | np.ndarray, side: float, size: int) -> np.ndarray:
     """Cut the square of ``side`` pixels about ``centre`` (x, y; pixel edges at integers) and resize it to ``size``.
 
-    ``frame`` is [H, W, 3] uint8 or [H, W] float32; outside it the window is 0.
+    ``frame`` is [H, W, 3] uint8; outside it the window is black.
     """
     return cut_box(
         frame, (centre[0] - side / 2, centre[1] - side / 2, centre[0] + side / 2, centre[1] + side / 2), size
@@ -24,14 +24,14 @@ def cut_box(frame: np.ndarray, box: tuple[float, float, float, float], size: int
     height, width = frame.shape[:2]
     left, top = math.floor(box[0]) - 1, math.floor(box[1]) - 1
     right, bottom = math.ceil(box[2]) + 1, math.ceil(box[3]) + 1
-    patch = np.zeros((bottom - top, right - left, *frame.shape[2:]), frame.dtype)
+    patch = np.zeros((bottom - top, right - left, 3), np.uint8)
     columns, rows = slice(max(left, 0), min(right, width)), slice(max(top, 0), min(bottom, height))
     if columns.start < columns.stop and rows.start < rows.stop:
         part = frame[rows, columns]
         y, x = rows.start - top, columns.start - left
         patch[y : y + part.shape[0], x : x + part.shape[1]] = part
     local = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
-    return np.asarray(Image.fromarray(patch).resize((size, size), Image.Resampling.BICUBIC, box=local))
+    return np.asarray(Image.fromarray(patch).resize((size, size), Image.Resampling.BICUBIC, local))
 
 
 def context(box: np.ndarray | tuple[float, ...]) -> tuple[tuple[float, float], float]:

@@ -184,11 +184,15 @@ def test_every_stage_says_that_the_disk_is_full_and_a_rerun_completes(
     dataset = json.dumps({"source": {"kind": "folder", "path": str(data.source)}})
     sheet = str(data.root / "tiny/sheets/clips.parquet")
     at = {stage: str(data.rows(stage)) for stage in ("fetch", "crop", "faces", "masks", "shards")}
+    clips = ["--sheet", sheet, "--shard", "0"]
     inputs = [part for stage in ("crop", "faces", "masks") for part in (f"--{stage}", at[stage])]
     commands = {
         "sheets/clips": (sheets.main, ["--dataset", "tiny", "--settings", dataset]),
-        "fetch/00000": (fetch.main, ["--sheet", sheet, "--shard", "0", "--settings", dataset]),
-        "crop/00000": (crop.main, ["--sheet", sheet, "--fetch", at["fetch"], "--settings", json.dumps(CROP)]),
+        "fetch/00000": (fetch.main, [*clips, "--settings", dataset]),
+        "crop/00000": (
+            crop.main,
+            ["--sheet", sheet, "--shard", "0", "--fetch", at["fetch"], "--settings", json.dumps(CROP)],
+        ),
         "faces/00000": (faces.main, inputs[:2]),
         "masks/00000": (masks.main, inputs[:4]),
         "shards/00000": (shards.main, inputs),

@@ -177,10 +177,10 @@ def test_the_papers_detector_asks_for_its_weights(tmp_path, monkeypatch, capsys:
 def test_of_a_long_download_only_the_clips_own_frames_are_looked_at():
     row = sheet('[[5000, 5250, "train"], [5300, -1, "test"]]')
     media = FetchRow("a clip", "a-clip", path="x.mp4", width=1000, height=1000, fps=50.0, frames=20000)
-    assert own_frames(row, media) == [(5000, 20000)]
+    assert own_frames(row, media) == (5000, 20000)
     listed = dataclasses.replace(row, segments='[[5000, 5250, "train"]]', rate=25.0)
-    assert own_frames(listed, media) == [(10000, 10500)]
-    assert own_frames(dataclasses.replace(row, segments="[]"), media) == []
+    assert own_frames(listed, media) == (10000, 10500)
+    assert own_frames(dataclasses.replace(row, segments="[]"), media) == (0, 0)
 
 
 def test_tubes_of_a_track_that_starts_late_are_counted_in_the_files_frames():

@@ -21,7 +21,7 @@ from preprocessing.pose import PnpCameras, looks_at_face, solve_camera
 from preprocessing.reasons import Dropped
 from preprocessing.reference_face import reference_world
 from preprocessing.settings import CropSettings, FacesSettings
-from preprocessing.tubefile import TubeWindow
+from preprocessing.tubefile import Shot, TubeWindow
 
 SIZE = 256
 
@@ -94,7 +94,7 @@ def test_a_face_seen_from_behind_or_upside_down_is_refused():
 
 TUBE = TubeWindow(
     key="a_00", clip="a", path="a.mp4", source="a.mp4", person="a", split="train", start=10, end=14,
-    fps=25.0, tube=(0, 0, 1, 1), crop=(10, 20, 210, 120), padded=False, framing="eg3d", side=100.0,
+    fps=25.0, size=(100, 100), tube=(0, 0, 1, 1), crop=(10, 20, 210, 120), padded=False, framing="eg3d", side=100.0,
     centers=((50.0, 50.0),) * 4,
 )  # fmt: skip
 
@@ -128,7 +128,8 @@ def test_fomms_crop_keeps_the_pose():
 
 def test_a_clip_without_enough_faces_is_dropped(monkeypatch: pytest.MonkeyPatch):
     blank = np.zeros((100, 100, 3), np.uint8)
-    monkeypatch.setattr("preprocessing.faces.tube_frames", lambda *_: ((TUBE, i, blank) for i in range(10, 14)))
+    shots = [Shot(TUBE, index, blank, TUBE.box(index)) for index in range(10, 14)]
+    monkeypatch.setattr("preprocessing.faces.tube_shots", lambda *_: iter(shots))
     lying = seen(known(0, 0, 80))
     for detect, reason in (
         (lambda images: [None] * len(images), "no-face"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from preprocessing.backends import View
 from preprocessing.cameras import project
 from preprocessing.masks import encode_mask, main
 from preprocessing.points import as_ibug
@@ -81,19 +82,21 @@ def test_tidy_drops_leaks_and_fills_pinholes(landmarks: np.ndarray):
     assert tidy(person, face)[0:30, 80:100].all()
 
 
-def test_large_frames_are_segmented_small_and_answered_in_full():
+@pytest.mark.parametrize(("height", "width"), [(720, 1280), (100, 200)])
+def test_frames_are_segmented_small_and_the_window_lies_where_it_did(height: int, width: int):
     sizes = []
 
     def segment(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         sizes.extend(frame.shape for frame in frames)
-        return [np.tile(np.linspace(0, 1, w, dtype=np.float32), (h, 1)) for h, w, _ in (f.shape for f in frames)]
+        return [np.asarray(frame[..., 0] / 255, np.float32) for frame in frames]
 
-    small = np.zeros((100, 200, 3), np.uint8)
-    answer, same = foreground([np.zeros((720, 1280, 3), np.uint8), small], segment)
-    assert sizes == [(288, 512, 3), (100, 200, 3)]
-    assert answer.shape == (720, 1280)
-    assert np.abs(answer[0] - np.linspace(0, 1, 1280)).max() < 0.01
-    assert same.shape == (100, 200)
+    column = np.arange(width) + 0.5
+    frame = np.broadcast_to((column / width * 255).astype(np.uint8)[:, None], (height, width, 3))
+    box = (0.25 * width, 0.5 * height, 0.75 * width, 1.5 * height)
+    (found,) = foreground([View(frame, box, np.zeros((478, 3)))], segment, 128)
+    assert sizes == [(min(height, 256), min(width, 256), 3)]
+    assert np.allclose(found[:60], 0.25 + 0.5 * (np.arange(128) + 0.5) / 128, atol=0.006)
+    assert not found[65:].any()  # below the frame
 
 
 def test_masks_are_eight_bit_png_of_one_channel():

@@ -44,10 +44,10 @@ def from_the_start(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     decoded = video._decoded
 
-    def noted(path, limits, wanted, start):
+    def noted(path, limits, wanted, start, filters=()):
         if start is None:
             seen.append(wanted[0].start)
-        return decoded(path, limits, wanted, start)
+        return decoded(path, limits, wanted, start, filters)
 
     monkeypatch.setattr(video, "_decoded", noted)
     return seen

@@ -20,13 +20,6 @@ def test_what_leaves_the_frame_is_black():
     assert not cut(FRAME, (-500, 900), 40, 16).any()
 
 
-def test_maps_of_one_channel_are_cut_alike():
-    ramp = np.tile(np.arange(80, dtype=np.float32), (60, 1))
-    window = cut(ramp, (40, 30), 20, 40)
-    assert window.dtype == np.float32
-    assert np.allclose(window[:, 4:-4], (30 + (np.arange(40) + 0.5) / 2 - 0.5)[4:-4], atol=1e-3)
-
-
 def test_shrinking_averages():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
