@@ -59,6 +59,7 @@ PROJECTS = ("chain", "small", "named")
 """Fixtures that run Snakemake for a minute or more, once in the process that asks for them."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file, and those that share a project, stay in one process; what runs Snakemake begins first."""
     for item in items:

@@ -8,7 +8,7 @@ rule choose_pairs:
         "results/{run}/pairs/{dataset}/cross.csv",
         "results/{run}/pairs/{dataset}/multiview.csv",
         "results/{run}/pairs/{dataset}/real.csv",
-        "results/{run}/pairs/{dataset}/protocol.json",
+        rules="results/{run}/pairs/{dataset}/protocol.json",
     log:
         "logs/results/{run}/pairs/{dataset}.log",
     benchmark:
@@ -23,7 +23,7 @@ rule choose_pairs:
         "Choosing the pairs of {wildcards.dataset}"
     shell:
         "python -m evaluation.protocol --shards $(dirname {input.shards[0]}) --settings {params.settings:q}"
-        " --output $(dirname {output[0]}) --log {log}"
+        " --output $(dirname {output.rules}) --log {log}"
 
 
 rule reenact_pairs:

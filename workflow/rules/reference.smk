@@ -4,7 +4,7 @@ rule pool_tables:
         scores=[path for run in RUN.reference_runs() for path in PLAN.scores(run)],
         shards=PLAN.indices(),
     output:
-        PLAN.tables("reference"),
+        tables=PLAN.tables("reference"),
     log:
         "logs/results/reference/tables.log",
     benchmark:
@@ -26,7 +26,7 @@ rule pool_tables:
     shell:
         "python -m evaluation.tables --scores {params.scores} --methods {params.methods:q} --label {params.label:q}"
         " --shards {params.shards} --train-on {params.train_on} --settings {params.settings:q}"
-        " --output $(dirname {output[0]}) --log {log}"
+        " --output $(dirname {output.tables[0]}) --log {log}"
 
 
 rule pool_figures:
@@ -35,7 +35,7 @@ rule pool_figures:
         pairs=PLAN.pairs(RUN.run),
         reenactments=PLAN.reenactments(RUN.run),
     output:
-        PLAN.figures("reference"),
+        figures=PLAN.figures("reference"),
     log:
         "logs/results/reference/figures.log",
     benchmark:
@@ -59,7 +59,7 @@ rule pool_figures:
     shell:
         "python -m evaluation.figures --shards {params.shards} --pairs {params.pairs}"
         " --reenactments {params.reenactments} --methods {params.methods:q} --label {params.label:q} {params.shown}"
-        " --credit {params.credit:q} --settings {params.settings:q} --output $(dirname {output[0]}) --log {log}"
+        " --credit {params.credit:q} --settings {params.settings:q} --output $(dirname {output.figures[0]}) --log {log}"
 
 
 rule pool_health:

@@ -42,7 +42,7 @@ rule draw_figures:
         pairs=lambda wildcards: PLAN.pairs(wildcards.run),
         reenactments=lambda wildcards: PLAN.reenactments(wildcards.run),
     output:
-        report(
+        figures=report(
             expand("results/{{run}}/figures/figure{n}.png", n=plan.FIGURES),
             caption="../report/figures.rst",
             category="Figures",
@@ -68,7 +68,7 @@ rule draw_figures:
     shell:
         "python -m evaluation.figures --shards {params.shards} --pairs {params.pairs}"
         " --reenactments {params.reenactments} --methods {params.methods:q} --label {params.label:q}"
-        " --settings {params.settings:q} --output $(dirname {output[0]}) --log {log}"
+        " --settings {params.settings:q} --output $(dirname {output.figures[0]}) --log {log}"
 
 
 rule record_provenance:

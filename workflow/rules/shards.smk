@@ -33,7 +33,9 @@ rule write_shards:
 
 rule account_for_clips:
     input:
-        lambda wildcards: PLAN.stage("shards", wildcards.dataset, "parquet", "json"),
+        shards=lambda wildcards: PLAN.stage(
+            "shards", wildcards.dataset, "parquet", "json"
+        ),
         sheet="data/{dataset}/sheets/clips.parquet",
     output:
         json="results/{run}/dataset/{dataset}.json",
@@ -55,7 +57,7 @@ rule account_for_clips:
         "Accounting for the clips of {wildcards.dataset}"
     shell:
         "python -m preprocessing.account --dataset {wildcards.dataset} --sheet {input.sheet}"
-        " --shards $(dirname {input[0]}) --output {output.json} --log {log}"
+        " --shards $(dirname {input.shards[0]}) --output {output.json} --log {log}"
 
 
 rule draw_samples:
