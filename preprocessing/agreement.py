@@ -22,6 +22,7 @@ from preprocessing.cameras import split_label
 from preprocessing.cli import InputError, add_common, progress, run_command
 from preprocessing.files import atomic, write_json
 from preprocessing.points import as_ibug
+from preprocessing.reasons import Dropped
 from preprocessing.samples import GAP, draw_face, draw_mask
 from preprocessing.tubefile import TubeFile, TubeWindow, tube_shots
 from preprocessing.tubes import overlap
@@ -204,7 +205,10 @@ def _run(arguments: argparse.Namespace) -> None:
     compared = []
     for clip, number in progress([clips[i] for i in spread], "agreement", len(spread)):
         file = files[number]
-        compared += compare(families, list(looks(file.of(clip), file, arguments.per_clip)))
+        try:
+            compared += compare(families, list(looks(file.of(clip), file, arguments.per_clip)))
+        except Dropped as dropped:
+            raise InputError(f"The video of clip '{clip}' cannot be decoded again ({dropped}).") from None
     value: dict[str, Any] = {
         "families": {name: family.names for name, family in zip(arguments.families, families, strict=True)},
         "summary": summary([measured for *_, measured in compared]),

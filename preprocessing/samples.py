@@ -16,6 +16,7 @@ from preprocessing.cli import InputError, add_common, progress, run_command
 from preprocessing.files import atomic
 from preprocessing.points import MESH, layout_of
 from preprocessing.reader import Sample, ShardReader
+from preprocessing.reasons import Dropped
 from preprocessing.tubefile import TubeFile, TubeWindow
 from preprocessing.video import frames
 
@@ -83,8 +84,11 @@ def column(reader: ShardReader, sample: Sample, index: int, side: int, tube: Tub
         draw_mask(frame, mask),
     ]
     if tube is not None:
-        for _, whole in frames(tube.path, spans=[(number, number + 1)]):
-            pictures.insert(0, draw_crop(whole, tube, number, side))
+        try:
+            for _, whole in frames(tube.path, spans=[(number, number + 1)]):
+                pictures.insert(0, draw_crop(whole, tube, number, side))
+        except Dropped as dropped:
+            raise InputError(f"Frame {number} of {tube.path} cannot be decoded again ({dropped}).") from None
     sheet = Image.new("RGB", (side, len(pictures) * (side + GAP) - GAP), (255, 255, 255))
     for row, picture in enumerate(pictures):
         sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (0, row * (side + GAP)))

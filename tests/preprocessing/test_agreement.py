@@ -62,6 +62,16 @@ def test_the_papers_detectors_are_compared_with_the_embedded(crop: str, tmp_path
     assert 0 <= found["summary"]["mask_iou_background"]["mean"] < 1
 
 
+def test_a_video_that_is_gone_is_one_sentence(crop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tubes = json.loads(Path(crop).with_suffix(".tubes.json").read_text())
+    tubes["tubes"] = [tube | {"path": str(tmp_path / "gone.mp4")} for tube in tubes["tubes"]]
+    (tmp_path / "00000.tubes.json").write_text(json.dumps(tubes))
+    command = ["--crop", str(tmp_path / "00000.parquet"), "--families", "embedded", "embedded"]
+    with pytest.raises(SystemExit):
+        main([*command, "--output", str(tmp_path / "agreement.json")])
+    assert "cannot be decoded again (missing" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_missing_weights_are_named_before_anything(tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("PLANEDICT_CACHE", str(tmp_path))
     with pytest.raises(SystemExit):
