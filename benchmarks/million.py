@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.planning import snakemake
 from preprocessing import layout
-from preprocessing.entries import Entry
 from preprocessing.files import sha256, write_json
 from preprocessing.rows import Row, statistics, write_rows
 from preprocessing.shardindex import sealed
 from preprocessing.sheets import build, read_sheet, write_sheet
+from preprocessing.sources.entries import Entry
 from workflow.plan import MB_PER_SHARD
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -29,12 +29,12 @@ import numpy as np
 from skimage import img_as_ubyte
 from skimage.transform import resize
 
-from preprocessing.backends import FaceMesh, MediapipeBoxes, SelfieSegmentation
 from preprocessing.cameras import intrinsics
-from preprocessing.embedded import cache_directory
+from preprocessing.detectors.backends import FaceMesh, MediapipeBoxes, SelfieSegmentation
+from preprocessing.detectors.pose import solve_camera
+from preprocessing.detectors.regions import region_mask
 from preprocessing.masks import encode_mask
-from preprocessing.pose import solve_camera
-from preprocessing.regions import region_mask
+from preprocessing.sources.embedded import cache_directory
 from preprocessing.tracking import ZERO, pick
 from preprocessing.tubes import Tube, TubeRule, find_tubes
 

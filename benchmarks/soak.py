@@ -32,10 +32,10 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from evaluation.report.provenance import wall_times
-from preprocessing.embedded import cache_directory
 from preprocessing.files import write_json
 from preprocessing.reader import ShardReader
 from preprocessing.reasons import STAGES, TRANSIENT
+from preprocessing.sources.embedded import cache_directory
 from preprocessing.video import frames
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,8 +15,8 @@ from evaluation.metrics.catalogue import METRICS
 from evaluation.outputs import PAIR_COLUMNS, REAL_COLUMNS
 from evaluation.settings import ProtocolSettings
 from evaluation.statistics import BLOCK_FRAMES, FEW_CLIPS
-from preprocessing.entries import SPLITS
 from preprocessing.reader import Sample
+from preprocessing.sources.entries import SPLITS
 
 TRAIN, TEST, UNSEEN = SPLITS
 VIEW_OFFSETS = (-0.4, -0.2, 0.0, 0.2, 0.4)

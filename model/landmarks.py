@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from preprocessing.points import IBUG, MESH, layout_of
+from preprocessing.detectors.points import IBUG, MESH, layout_of
 from preprocessing.reference_face import CANTHI, reference_face
 
 

@@ -16,12 +16,20 @@ import numpy as np
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from preprocessing import choice
-from preprocessing.backends import BoxDetector, CameraFinder, LandmarkDetector, RegionParser, Solved, View, batches
 from preprocessing.cameras import split_label
 from preprocessing.cli import InputError, add_common, progress, run_command
+from preprocessing.detectors import choice
+from preprocessing.detectors.backends import (
+    BoxDetector,
+    CameraFinder,
+    LandmarkDetector,
+    RegionParser,
+    Solved,
+    View,
+    batches,
+)
+from preprocessing.detectors.points import as_ibug
 from preprocessing.files import atomic, write_json
-from preprocessing.points import as_ibug
 from preprocessing.reasons import Dropped
 from preprocessing.samples import GAP, draw_face, draw_mask
 from preprocessing.tubefile import TubeFile, TubeWindow, tube_shots

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from preprocessing import choice
-from preprocessing.backends import FaceMesh
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
+from preprocessing.detectors import choice
+from preprocessing.detectors.backends import FaceMesh
 from preprocessing.fetch import FetchRow
 from preprocessing.files import write_json
 from preprocessing.reasons import Dropped

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing import choice
-from preprocessing.backends import CameraFinder, LandmarkDetector, Solved, batches
 from preprocessing.cameras import scale_world
 from preprocessing.cli import add_common, load_settings, progress, run_command
-from preprocessing.pose import looks_at_face
+from preprocessing.detectors import choice
+from preprocessing.detectors.backends import CameraFinder, LandmarkDetector, Solved, batches
+from preprocessing.detectors.pose import looks_at_face
 from preprocessing.reasons import Dropped
 from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import CropSettings, FacesSettings

@@ -19,7 +19,6 @@ from pathlib import Path
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
 from preprocessing.downloads.sites import LeftAlone
 from preprocessing.downloads.store import Downloader
-from preprocessing.embedded import cache_directory, fill_cache
 from preprocessing.files import sha256
 from preprocessing.reasons import Dropped, is_transient
 from preprocessing.retries import leave, waiting
@@ -27,6 +26,7 @@ from preprocessing.rows import Row, drop, read_rows, write_rows, write_stage
 from preprocessing.settings import DatasetSettings
 from preprocessing.sheets import SheetRow, read_sheet
 from preprocessing.sources import Source, open_source
+from preprocessing.sources.embedded import cache_directory, fill_cache
 from preprocessing.video import VideoInfo, scan
 
 log = logging.getLogger(__name__)

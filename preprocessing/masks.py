@@ -1,4 +1,4 @@
-"""Masks: the region labels of every window that faces kept, as PNG; preprocessing.regions tells the regions."""
+"""Masks: the region labels of every window that faces kept, as PNG; detectors.regions tells the regions."""
 
 import argparse
 import logging
@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from preprocessing import choice
-from preprocessing.backends import RegionParser, View, batches
 from preprocessing.cli import add_common, load_settings, progress, run_command
+from preprocessing.detectors import choice
+from preprocessing.detectors.backends import RegionParser, View, batches
 from preprocessing.reasons import Dropped
 from preprocessing.rows import Row, drop, plain, read_rows, start_stage, write_stage
 from preprocessing.settings import MasksSettings

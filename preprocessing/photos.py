@@ -18,17 +18,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from preprocessing import choice, weights
-from preprocessing.backends import FaceMesh, View
+from preprocessing import weights
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
-from preprocessing.ffhq import LABELS, judged, read_labels
+from preprocessing.detectors import choice
+from preprocessing.detectors.backends import FaceMesh, View
+from preprocessing.detectors.regions import BACKGROUND
 from preprocessing.files import atomic, sha256, write_json
 from preprocessing.photo import read_photo
 from preprocessing.reasons import Dropped
-from preprocessing.regions import BACKGROUND
 from preprocessing.rows import Row, drop, read_rows, statistics, write_stage
 from preprocessing.settings import DatasetSettings, FFHQSettings, MasksSettings
 from preprocessing.sheets import SheetRow, read_sheet
+from preprocessing.sources.ffhq import LABELS, judged, read_labels
 
 log = logging.getLogger(__name__)
 

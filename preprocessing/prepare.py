@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from preprocessing import crop, faces, fetch, masks, shards, sheets
-from preprocessing.backends import FaceMesh, MediapipeBoxes, View
 from preprocessing.cameras import intrinsics, scale_world
 from preprocessing.cli import InputError
+from preprocessing.detectors.backends import FaceMesh, MediapipeBoxes, View
+from preprocessing.detectors.pose import solve_camera
+from preprocessing.detectors.regions import SelfieRegions
 from preprocessing.photo import read_photo
-from preprocessing.pose import solve_camera
 from preprocessing.reasons import REASONS, Dropped
-from preprocessing.regions import SelfieRegions
 from preprocessing.rows import Row, read_rows
 from preprocessing.settings import CropSettings, FacesSettings, MasksSettings
 from preprocessing.tracking import ZERO, fit_faces, pick

@@ -127,7 +127,7 @@ def _symmetric(shape: np.ndarray) -> np.ndarray:
 
 def collect(paths: list[Path], every: int) -> np.ndarray:
     """FaceMesh shapes [M, 478, 3] of every so many-th frame of videos, found in the detector's box."""
-    from preprocessing.backends import FaceMesh, MediapipeBoxes
+    from preprocessing.detectors.backends import FaceMesh, MediapipeBoxes
     from preprocessing.video import frames
     from preprocessing.window import context, cut
 

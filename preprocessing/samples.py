@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 
 from preprocessing.cameras import project
 from preprocessing.cli import InputError, add_common, progress, run_command
+from preprocessing.detectors.points import MESH, layout_of
 from preprocessing.files import atomic
-from preprocessing.points import MESH, layout_of
 from preprocessing.reader import Sample, ShardReader
 from preprocessing.reasons import Dropped
 from preprocessing.tubefile import TubeFile, TubeWindow

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preprocessing.cli import InputError, add_common, load_settings, run_command
-from preprocessing.entries import Entry, Segment
 from preprocessing.files import atomic
 from preprocessing.rows import Row, columns, read_rows, write_rows
 from preprocessing.settings import DatasetSettings
 from preprocessing.sources import open_source
+from preprocessing.sources.entries import Entry, Segment
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from preprocessing.backends import BoxDetector, LandmarkDetector, batches
+from preprocessing.detectors.backends import BoxDetector, LandmarkDetector, batches
+from preprocessing.detectors.points import layout_of
 from preprocessing.geometry import scaled_orthographic
-from preprocessing.points import layout_of
 from preprocessing.reference_face import reference_face
 from preprocessing.tubes import Box, overlap
 from preprocessing.video import Span

@@ -17,8 +17,9 @@ from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import FILES
 from evaluation.settings import COPY, LISTS
 from model.settings import VGG19
-from preprocessing import choice, lists
-from preprocessing.choice import Detecting
+from preprocessing import lists
+from preprocessing.detectors import choice
+from preprocessing.detectors.choice import Detecting
 from preprocessing.files import cache_root
 from preprocessing.retries import waiting
 from preprocessing.weights import registry

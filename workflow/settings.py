@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
 from model.settings import ModelSettings, TrainingSettings, check_together
 from preprocessing.cli import Block, InputError, read_mapping, validated
-from preprocessing.embedded import EmbeddedSource
 from preprocessing.settings import CropSettings, DatasetSettings, FacesSettings, MasksSettings, ShardsSettings
+from preprocessing.sources.embedded import EmbeddedSource
 
 # Names that become parts of paths.
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]

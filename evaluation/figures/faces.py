@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from evaluation.figures.canvas import Box
 from evaluation.pictures import resized
-from preprocessing.backends import FaceMesh
+from preprocessing.detectors.backends import FaceMesh
 
 Landmarks = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from evaluation.metrics.geometry import aligned_eyes, head_degrees
 from evaluation.metrics.units import action_units
 from evaluation.pictures import resized
-from preprocessing.backends import FaceMesh
 from preprocessing.cli import InputError
+from preprocessing.detectors.backends import FaceMesh
 
 Picture = NDArray[np.uint8]
 Array = NDArray[np.float64]

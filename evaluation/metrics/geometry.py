@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.cameras import angles, intrinsics
+from preprocessing.detectors.pose import solve_camera
 from preprocessing.geometry import procrustes
-from preprocessing.pose import solve_camera
 from preprocessing.reasons import Dropped
 from preprocessing.reference_face import CANTHI, CANTHI_DISTANCE
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from evaluation.metrics.choice import ALEXNET, BFM, BUFFALO, CLEAN_INCEPTION, INCEPTION, VGGFACE2
 from evaluation.metrics.standard.arcface import W600K
-from preprocessing.deep3dfacerecon import CoefficientNetwork
+from preprocessing.detectors.deep3dfacerecon import CoefficientNetwork
 from preprocessing.weights import DEEP3D_LANDMARKS, DEEP3D_NETWORK
 
 VERTICES = 30

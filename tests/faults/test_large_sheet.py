@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from preprocessing.entries import Entry
 from preprocessing.sheets import build, read_sheet, shard_of, write_sheet
+from preprocessing.sources.entries import Entry
 
 CLIPS, SHARDS = 200_000, 400  # a million passes as well, in 21 s of processor time
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocessing.entries import Entry
 from preprocessing.reasons import REASONS, Dropped
 from preprocessing.rows import Row, drop, read_rows, statistics, write_rows
 from preprocessing.sheets import SheetRow, build, read_sheet, safe, shard_of, without_doubles
+from preprocessing.sources.entries import Entry
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=90)
 NAMES = TEXT | st.sampled_from(

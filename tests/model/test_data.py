@@ -15,7 +15,7 @@ from model.landmarks import (
     template_points,
 )
 from model.settings import ModelSettings
-from preprocessing.points import as_ibug
+from preprocessing.detectors.points import as_ibug
 
 SMALL = ModelSettings(
     resolution=32,

@@ -7,7 +7,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from preprocessing.embedded import EMBEDDED, cache_directory
+from preprocessing.sources.embedded import EMBEDDED, cache_directory
 
 
 @pytest.fixture(scope="session")

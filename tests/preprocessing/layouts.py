@@ -9,9 +9,9 @@ from face_alignment.models.fan import FAN as FanNetwork
 from scipy.io import savemat
 from torch import nn
 
-from preprocessing.bisenet import BiSeNet
-from preprocessing.deep3dfacerecon import CoefficientNetwork
-from preprocessing.points import IBUG
+from preprocessing.detectors.bisenet import BiSeNet
+from preprocessing.detectors.deep3dfacerecon import CoefficientNetwork
+from preprocessing.detectors.points import IBUG
 from preprocessing.reference_face import reference_face
 from preprocessing.weights import BISENET, DEEP3D_LANDMARKS, DEEP3D_NETWORK, FAN, S3FD
 

@@ -11,7 +11,7 @@ from skimage import data
 
 from preprocessing.agreement import Found, angle_between, differences, in_the_middle, main
 from preprocessing.cameras import flip_camera, intrinsics, label
-from preprocessing.points import as_ibug
+from preprocessing.detectors.points import as_ibug
 from preprocessing.prepare import prepare_video
 from preprocessing.reference_face import reference_face
 from tests.preprocessing.layouts import write_bisenet, write_deep3d, write_fan, write_sfd
@@ -51,7 +51,7 @@ def test_nothing_differs_from_itself(crop: str, tmp_path: Path):
 def test_the_papers_detectors_are_compared_with_the_embedded(crop: str, tmp_path: Path, monkeypatch):
     for write in (write_sfd, write_fan, write_bisenet, write_deep3d):
         write(tmp_path)
-    monkeypatch.setattr("preprocessing.choice.weights.require", lambda name: tmp_path / name)
+    monkeypatch.setattr("preprocessing.detectors.choice.weights.require", lambda name: tmp_path / name)
     output = tmp_path / "agreement.json"
     main(["--crop", crop, "--per-clip", "1", "--output", str(output)])
     found = json.loads(output.read_text())

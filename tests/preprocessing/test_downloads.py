@@ -17,13 +17,13 @@ from preprocessing.cli import InputError
 from preprocessing.downloads import store
 from preprocessing.downloads.sites import LeftAlone, Site
 from preprocessing.downloads.store import Downloader
-from preprocessing.entries import Entry
 from preprocessing.fetch import FetchRow
 from preprocessing.reasons import Dropped
 from preprocessing.retries import waiting
 from preprocessing.rows import read_rows
 from preprocessing.settings import DownloadSettings
 from preprocessing.sheets import SheetRow, build, write_rows
+from preprocessing.sources.entries import Entry
 from tests.web_server import Web
 
 QUICK = {"throttle_seconds": 0, "pause_seconds": 0, "stall_seconds": 10, "tries": 2}

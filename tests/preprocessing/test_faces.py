@@ -15,9 +15,9 @@ from preprocessing.cameras import (
     split_label,
 )
 from preprocessing.cli import InputError
+from preprocessing.detectors.points import as_ibug
+from preprocessing.detectors.pose import PnpCameras, looks_at_face, solve_camera
 from preprocessing.faces import FaceTrack, find_faces, main, world_scale
-from preprocessing.points import as_ibug
-from preprocessing.pose import PnpCameras, looks_at_face, solve_camera
 from preprocessing.reasons import Dropped
 from preprocessing.reference_face import reference_world
 from preprocessing.settings import CropSettings, FacesSettings

@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preprocessing.backends import View
 from preprocessing.cameras import project
-from preprocessing.masks import encode_mask, main
-from preprocessing.points import as_ibug
-from preprocessing.reference_face import CHIN, FOREHEAD, reference_world
-from preprocessing.regions import (
+from preprocessing.detectors.backends import View
+from preprocessing.detectors.points import as_ibug
+from preprocessing.detectors.regions import (
     BACKGROUND,
     EYES,
     FACE,
@@ -23,6 +21,8 @@ from preprocessing.regions import (
     region_mask,
     tidy,
 )
+from preprocessing.masks import encode_mask, main
+from preprocessing.reference_face import CHIN, FOREHEAD, reference_world
 
 SIZE = 256
 

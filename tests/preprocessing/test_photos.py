@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.preprocessing.sources.test_ffhq import CAMERA
 
 from model.adversarial.real_images import RealImages
 from preprocessing import photos
 from preprocessing.rows import read_rows
-from tests.preprocessing.test_ffhq import CAMERA
 
 SIDE = 16
 
@@ -104,8 +104,8 @@ def test_a_dataset_of_videos_has_no_photos(project: Path, capsys: pytest.Capture
 
 def test_a_photo_of_a_person_is_matted() -> None:
     """The embedded matting on a frame of a real clip, where there is one in the cache."""
-    from preprocessing.embedded import cache_directory
     from preprocessing.settings import MasksSettings
+    from preprocessing.sources.embedded import cache_directory
     from preprocessing.video import frames
 
     path = cache_directory() / "franck.mp4"

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from preprocessing.entries import Entry
 from preprocessing.rows import GROUP
 from preprocessing.sheets import build, main, read_sheet, safe, shard_of, write_sheet
+from preprocessing.sources.entries import Entry
 
 EMBEDDED = '{"source": {"kind": "embedded"}, "shards": 2}'
 

@@ -13,8 +13,8 @@ from PIL import Image
 from preprocessing import account, crop, faces, fetch, masks, samples, shards, sheets
 from preprocessing.cameras import angles, split_label
 from preprocessing.cli import InputError
+from preprocessing.detectors.regions import BACKGROUND, MOUTH
 from preprocessing.reader import ShardReader
-from preprocessing.regions import BACKGROUND, MOUTH
 from preprocessing.rows import Row, read_rows
 from preprocessing.tars import TarFile, TarWriter
 

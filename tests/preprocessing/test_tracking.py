@@ -90,7 +90,7 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch):
     boxes = {i: [moving(i)] for i in (*range(3, 61), *range(67, 130))}
     whole = follow(Video(140), (0, 140), Detector(boxes), nothing, every=5)
     for size in (1, 3, 7):
-        monkeypatch.setattr("preprocessing.backends.BATCH", size)
+        monkeypatch.setattr("preprocessing.detectors.backends.BATCH", size)
         track = follow(Video(140), (0, 140), Detector(boxes), nothing, every=5)
         assert np.array_equal(track.boxes, whole.boxes)
 

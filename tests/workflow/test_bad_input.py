@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from preprocessing.embedded import cache_directory
+from preprocessing.sources.embedded import cache_directory
 
 pytestmark = [pytest.mark.chain, pytest.mark.timeout(1800)]
 REASONS = {

@@ -7,10 +7,10 @@ import imageio_ffmpeg
 import pytest
 import yaml
 
-from preprocessing.entries import Entry
 from preprocessing.fetch import FetchRow
 from preprocessing.rows import read_rows, write_rows
 from preprocessing.sheets import SheetRow, build
+from preprocessing.sources.entries import Entry
 from tests.workflow.conftest import ROOT
 
 QUICK = {"throttle_seconds": 0, "pause_seconds": 0, "tries": 2}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evaluation.metrics.standard.mtcnn import POINTS, FaceDetector, Mtcnn
 from evaluation.pictures import Picture
 from preprocessing.cli import InputError
-from preprocessing.deep3dfacerecon import aligned, load_matrices, load_network, load_standard_face
+from preprocessing.detectors.deep3dfacerecon import aligned, load_matrices, load_network, load_standard_face
 
 Array = NDArray[np.float64]
 

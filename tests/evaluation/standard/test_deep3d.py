@@ -9,7 +9,7 @@ from evaluation.metrics.choice import BFM
 from evaluation.metrics.standard.deep3d import Deep3d
 from evaluation.metrics.standard.mtcnn import POINTS
 from preprocessing.cli import InputError
-from preprocessing.deep3dfacerecon import CoefficientNetwork, aligned, load_standard_face
+from preprocessing.detectors.deep3dfacerecon import CoefficientNetwork, aligned, load_standard_face
 from tests.evaluation.layouts import VERTICES, write_deep3d
 
 
