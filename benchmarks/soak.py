@@ -2,8 +2,8 @@
 
 ``python benchmarks/soak.py --folder DIR [--clips 10000] [--shards 24] [--cores 2]``. A few dozen pieces of the embedded
 clips, and files that are broken in every usual way, are served under so many addresses by a web server on this
-machine, which fails as planned. The chain runs until nothing is left to try again; then the account must say of every
-clip what the plan says. Killed, it goes on where it was. Leaves ``soak.json`` and ``soak.md`` in the folder.
+machine, which fails as planned. Downloads run until nothing is left to try again, as docs/downloading.md advises, then
+the rest of the chain; then the account must say of every clip what the plan says. Killed, it goes on where it was. Leaves ``soak.json`` and ``soak.md`` in the folder.
 """
 
 import argparse
@@ -32,9 +32,11 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from evaluation.report.provenance import wall_times
+from preprocessing.fetch import FetchRow
 from preprocessing.files import write_json
 from preprocessing.reader import ShardReader
 from preprocessing.reasons import STAGES, TRANSIENT
+from preprocessing.rows import read_rows
 from preprocessing.sources.embedded import cache_directory
 from preprocessing.video import frames
 
@@ -43,8 +45,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FRAMES, LINES, PIECES = 12, 180, 12
 """Frames and lines of a piece, and pieces of each of two clips."""
 
-TRIES, ATTEMPTS, RUNS = 3, 3, 5
-"""Requests that one run makes for a clip, runs that try it, and runs of the chain at most."""
+TRIES, ATTEMPTS = 3, 3
+"""Requests that one run makes for a clip, and runs that try it."""
 
 STEADY = 5
 """Largest mean change of a pixel from one frame to the next in a piece without a cut."""
@@ -270,9 +272,9 @@ def write_config(path: Path, table: Path, shards: int) -> None:
     path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
-def chain(folder: Path, cores: int) -> None:
-    """One run of the chain up to the shards and the account; its words go to ``snakemake.log``."""
-    command = [sys.executable, "-m", "snakemake", "shards", "--profile", str(ROOT / "workflow/profiles/local")]
+def chain(target: str, folder: Path, cores: int) -> None:
+    """One run of the chain up to ``target``; its words go to ``snakemake.log``."""
+    command = [sys.executable, "-m", "snakemake", target, "--profile", str(ROOT / "workflow/profiles/local")]
     command += ["--directory", str(folder), "--cores", str(cores), "--configfile", str(folder / "soak.yaml")]
     # The cache holds what the downloader knows of a site.
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PLANEDICT_CACHE": str(folder / "cache")}
@@ -281,6 +283,13 @@ def chain(folder: Path, cores: int) -> None:
     if done.returncode:
         words = (folder / "snakemake.log").read_text(encoding="utf-8")
         raise SystemExit(f"The chain ended with exit code {done.returncode}:\n{words[-4000:]}")
+
+
+def waiting(folder: Path) -> int:
+    """How many clips the next run would try to download again."""
+    tables = (folder / "data/clips/fetch").glob("[0-9]" * 5 + ".parquet")
+    rows = [row for table in tables for row in read_rows(table, FetchRow)]
+    return sum(row.reason in TRANSIENT and row.attempts < ATTEMPTS for row in rows)
 
 
 def read_account(folder: Path) -> dict[str, Any]:
@@ -333,27 +342,29 @@ def main() -> None:
         if not (folder / "list.csv").is_file():
             write_list(folder / "list.csv", listed, server, url)
         write_config(folder / "soak.yaml", folder / "list.csv", arguments.shards)
-        for _ in range(RUNS):
+        target = "downloads"
+        while True:
             start, before = time.perf_counter(), psutil.Process().io_counters().write_bytes
             with Watch() as watch:
-                chain(folder, arguments.cores)
-            account = read_account(folder)
-            waiting = sum(clip["reason"] in TRANSIENT and clip["attempts"] < ATTEMPTS for clip in account["clips"])
+                chain(target, folder, arguments.cores)
+            left = waiting(folder)
             runs.append(
                 {
+                    "target": target,
                     "seconds": time.perf_counter() - start,
                     "peak_mb": watch.peak / 1e6,
                     # Of every process that has ended: what it wrote counts for the one that started it.
                     "written_mb": (psutil.Process().io_counters().write_bytes - before) / 1e6,
-                    "kept": account["kept"],
-                    "to_try_again": waiting,
+                    "to_try_again": left,
                     "requests": server.asked.total(),
                     "stages": stage_times(folder),
                 }
             )
             write_json(history, runs)
-            if not waiting:
+            if target == "shards":
                 break
+            target = "downloads" if left else "shards"
+    account = read_account(folder)
     report(folder, listed, runs, differences(listed, account, folder), account)
 
 
@@ -362,7 +373,8 @@ def report(
 ) -> None:
     """Write ``soak.json`` and ``soak.md`` and print the latter; differences end with exit code 1."""
     seconds = sum(run["seconds"] for run in runs)
-    stages = runs[0]["stages"]  # those of the first run: the later ones make only some shards, and write over it
+    # What Snakemake keeps of a stage is of its last time: the first run's for downloads, of which later ones repeat few.
+    stages = runs[-1]["stages"] | {"fetch": runs[0]["stages"]["fetch"]}
     value = {
         "clips": len(listed),
         "seconds": round(seconds, 1),
