@@ -8,6 +8,7 @@ start again. Of that only RFC 9110's range request is written here.
 import contextlib
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -48,12 +49,14 @@ class Patience:
     speed: float | None = None
 
 
+Why = Literal["refused", "broken", "timeout", "unreachable", "web-page", "too-large"]
+"""Why a download fails."""
+
+
 class DownloadError(InputError):
     """A download failed: ``why``, and the server's status where it refused."""
 
-    def __init__(
-        self, message: str, why: Literal["refused", "broken", "timeout", "unreachable", "web-page"], status: int = 0
-    ) -> None:
+    def __init__(self, message: str, why: Why, status: int = 0) -> None:
         super().__init__(message)
         self.why = why
         self.status = status
@@ -74,12 +77,14 @@ def download(
     check: Callable[[Path], None],
     patience: Patience | None = None,
     refused: tuple[str, ...] = WEB_PAGE,
+    most: int = sys.maxsize,
 ) -> None:
     """Bring the file at ``url`` to ``path``, by a ``.part`` beside it that a later call continues.
 
     ``check`` sees the whole file before it gets its name and raises InputError where it is the wrong one, which is
-    then removed. ``refused`` are the starts of content types that are not the file. Raises DownloadError, one sentence
-    that names the address, where the download fails, and InputError where the file cannot be written.
+    then removed. ``refused`` are the starts of content types that are not the file, ``most`` the bytes that it may
+    have. Raises DownloadError, one sentence that names the address, where the download fails, and InputError where the
+    file cannot be written.
     """
     import requests
     from requests.adapters import HTTPAdapter, Retry
@@ -99,7 +104,7 @@ def download(
             for scheme in ("http://", "https://"):
                 session.mount(scheme, HTTPAdapter(max_retries=retries))
             for left in reversed(range(patience.tries)):
-                broken = _transfer(session, url, part, patience, refused)
+                broken = _transfer(session, url, part, patience, refused, most)
                 if broken is None:
                     break
                 if not left:
@@ -126,7 +131,7 @@ Broken = tuple[str, Literal["broken", "timeout"]]
 
 
 def _transfer(
-    session: "requests.Session", url: str, part: Path, patience: Patience, refused: tuple[str, ...]
+    session: "requests.Session", url: str, part: Path, patience: Patience, refused: tuple[str, ...], most: int
 ) -> Broken | None:
     """One transfer into ``part``, from its end on where the server still has the same file; what broke it off, or None.
 
@@ -159,6 +164,9 @@ def _transfer(
             words = f"{url} answers with {page}, not with a file: is there a page to sign in on the way?"
             raise DownloadError(words, "web-page")
         total = start + int(answer.headers.get("Content-Length") or 0)
+        too_large = DownloadError(f"{url} has more than {most} bytes.", "too-large")
+        if total > most:
+            raise too_large
         with open(part, mode) as stream:
             if mode == "wb":
                 version.write_text(_validator(answer.headers), encoding="utf-8")
@@ -166,8 +174,10 @@ def _transfer(
             begun, received = time.monotonic(), 0
             try:
                 for block in progress(blocks, part.stem, -(-(total - start) // BLOCK) or None):
-                    stream.write(block)
                     received += len(block)
+                    if start + received > most:
+                        raise too_large
+                    stream.write(block)
                     if patience.speed:
                         time.sleep(max(0.0, begun + received / patience.speed - time.monotonic()))
             except requests.RequestException as error:

@@ -23,7 +23,7 @@ from preprocessing.files import sha256
 from preprocessing.reasons import Dropped, is_transient
 from preprocessing.retries import leave, waiting
 from preprocessing.rows import Row, drop, read_rows, write_rows, write_stage
-from preprocessing.settings import DatasetSettings
+from preprocessing.settings import WANTED, DatasetSettings
 from preprocessing.sheets import SheetRow, read_sheet
 from preprocessing.sources import Source, open_source
 from preprocessing.sources.embedded import cache_directory, fill_cache
@@ -113,7 +113,8 @@ class Fetcher:
         """A fingerprint of what decides how a clip's fetch ends, but for the world outside."""
         needs = sorted({(row.segments, row.rate, row.origin) for row in self.clips.get((sheet.url, sheet.file), ())})
         limits = self.settings.source.scan.model_dump_json()
-        words = json.dumps([sheet.url, sheet.file, sheet.sha256, needs, limits])
+        wanted = self.settings.download.model_dump_json(include=set(WANTED))
+        words = json.dumps([sheet.url, sheet.file, sheet.sha256, needs, limits, wanted])
         return hashlib.sha256(words.encode()).hexdigest()[:16]
 
     def _until(self, path: Path, sheet: SheetRow) -> int | None:
@@ -135,8 +136,10 @@ class Fetcher:
                 path = self.source.bring(sheet.file, sheet.sha256, self.directory)
             return self._seen(path, sheet, old)
         except Dropped as dropped:
-            if sheet.url and dropped.reason in BROKEN:
-                self.downloader.forget(sheet.file)
+            # A wrong hash in one row of the sheet takes nothing away from the file's other clips.
+            in_use = any(isinstance(media, Media) and media.path.name == sheet.file for media in self.files.values())
+            if sheet.url and dropped.reason in BROKEN and not in_use:
+                self.downloader.forget(sheet.file, self.directory)
             return dropped
 
     def _seen(self, path: Path, sheet: SheetRow, old: FetchRow | None) -> Media:

@@ -1,6 +1,7 @@
-"""What a shard's fetch leaves for the next run while clips are left whose failure may pass: its rows so far.
+"""What a shard leaves for the next run while it has clips whose failure may pass: its rows so far.
 
-The table has a number in its name, ``{shard}.again{n}.parquet``, and is an input of the next fetch of that shard. A new
+Fetch leaves them beside its own output, the last stage beside that of crop, which is the first that decodes. The table
+has a number in its name, ``{shard}.again{n}.parquet``, and is an input of that stage's next run of the shard. A new
 number makes Snakemake run it again (a job's inputs have changed). A newer time would not: Snakemake sets the times of a
 job's outputs when it has ended, and they are newer than anything that the job wrote. When nothing is left to try, the
 table stays as it is, so that the inputs stay the same.

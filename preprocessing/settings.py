@@ -51,6 +51,11 @@ class DownloadSettings(Block):
     lines: int = Field(
         default=1080, ge=144, description="wanted height of a YouTube video: the next one not above it, else the lowest"
     )
+    max_mb: int = Field(default=16384, ge=1, description="size in MiB above which a download counts as endless")
+
+
+WANTED = ("lines", "max_mb")
+"""What decides which downloads come; the other settings say how patiently and how fast."""
 
 
 class _SourceSettings(Block):

@@ -1,6 +1,7 @@
 """Shards: frames, masks, cameras, landmarks and meta of every tube, as one WebDataset tar with an index.
 
-docs/data.md lists the members. The index is written last and carries the tar's sha256.
+docs/data.md lists the members. The index carries the tar's sha256 and is written after it. Where the decoder's time ran
+out in this stage or one before, the rows stay beside those of crop for the next run, once.
 """
 
 import argparse
@@ -13,7 +14,8 @@ from typing import Any
 from PIL import Image
 
 from preprocessing.cli import add_common, load_settings, progress, run_command
-from preprocessing.reasons import Dropped
+from preprocessing.reasons import Dropped, is_transient
+from preprocessing.retries import leave, waiting
 from preprocessing.rows import Row, drop, plain, read_rows, start_stage, statistics, write_rows
 from preprocessing.settings import ShardsSettings
 from preprocessing.shardindex import write_index
@@ -69,6 +71,11 @@ def _run(arguments: argparse.Namespace) -> None:
     write_rows(arguments.output, rows)
     counts = statistics(rows, frames=sum(sample["frames"] for sample in samples))
     write_index(target, writer, samples, statistics=counts)
+    late = any(is_transient(row.reason) and row.stage not in ("sheets", "fetch") for row in rows)
+    # Once: what follows from the shard is made again as well.
+    if late and arguments.crop.stem not in waiting(arguments.crop.parent):
+        leave(arguments.crop, lambda path: write_rows(path, rows))
+        log.info("a decoder's time ran out: the next run tries this shard again from crop on")
 
 
 def add_clip(

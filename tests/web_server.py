@@ -1,5 +1,6 @@
 """A web server on this machine that does what servers do to downloads."""
 
+import contextlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ class Web:
     """What the server serves, how, and what it was asked. ``faults`` are taken by one request each, in turn.
 
     By path: ``kinds`` of content, ``answers`` (status and headers) that stand for as long as they are there, how many
-    bytes more are promised than there are (``missing``), and seconds between the bytes of what drips.
+    bytes more are promised than there are (``missing``), seconds between the bytes of what drips, and what is sent
+    again and again without a length (``endless``).
     """
 
     url: str = ""
@@ -28,6 +30,7 @@ class Web:
     answers: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     drips: dict[str, float] = field(default_factory=dict)
+    endless: set[str] = field(default_factory=set)
     sent: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -60,6 +63,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         if fault == "refuse" or body is None:
             self.answer(value or 404, headers | {"Content-Length": "0"})
+            return
+        if path in web.endless:
+            self.answer(200, web.version)
+            with contextlib.suppress(ConnectionError):
+                while not web.closing.is_set():
+                    web.sent += self.wfile.write(body)
             return
         start, given = 0, self.headers.get("Range")
         if given and web.ranges and self.headers.get("If-Range") in web.version.values():

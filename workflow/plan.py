@@ -22,6 +22,7 @@ from preprocessing.detectors import choice
 from preprocessing.detectors.choice import Detecting
 from preprocessing.files import cache_root
 from preprocessing.retries import waiting
+from preprocessing.settings import WANTED
 from preprocessing.weights import registry
 from workflow import isolated
 from workflow.settings import REFERENCE, RunSettings, as_json
@@ -83,8 +84,16 @@ class Plan:
         return as_json(block, only)
 
     def dataset(self, name: str) -> str:
-        """A dataset's own settings, without what it changes for later stages."""
+        """A dataset's own settings, without how it is downloaded and what it changes for later stages."""
+        return self.settings(f"datasets.{name}", only=("source", "shards"))
+
+    def fetching(self, name: str) -> str:
+        """A dataset's own settings and its download's, of which only those of :meth:`wanted` decide what comes."""
         return self.settings(f"datasets.{name}", only=("source", "shards", "download"))
+
+    def wanted(self, name: str) -> str:
+        """The settings of a dataset's download that decide what comes."""
+        return self.settings(f"datasets.{name}.download", only=WANTED)
 
     def crop(self, dataset: str) -> str:
         """The crop settings of one dataset."""
@@ -233,11 +242,12 @@ class Plan:
         """The folder of every shard's fetched media."""
         return [f"data/{dataset}/fetch/{shard}" for shard in self.shards(dataset)]
 
-    def again(self, dataset: str, shard: str) -> list[str]:
-        """The rows that a shard's last fetch left since some of its clips are to be tried again, or nothing."""
-        if dataset not in self._waiting:  # one look into the folder for all shards
-            self._waiting[dataset] = waiting(Path(f"data/{dataset}/fetch"))
-        found = self._waiting[dataset].get(shard)
+    def again(self, stage: str, dataset: str, shard: str) -> list[str]:
+        """The rows that are left since some of a shard's clips are to be tried again, from ``stage`` on, or none."""
+        folder = f"data/{dataset}/{stage}"
+        if folder not in self._waiting:  # one look into the folder for all shards
+            self._waiting[folder] = waiting(Path(folder))
+        found = self._waiting[folder].get(shard)
         return [] if found is None else [str(found)]
 
     def stage_everywhere(self, stage: str) -> list[str]:

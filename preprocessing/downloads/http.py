@@ -24,7 +24,13 @@ STATUSES: dict[int, str] = {
 }
 """Reasons by the server's status; any other is a server's error."""
 
-REASONS = {"broken": "server-error", "timeout": "timeout", "unreachable": "server-error", "web-page": "not-a-video"}
+REASONS = {
+    "broken": "server-error",
+    "timeout": "timeout",
+    "unreachable": "server-error",
+    "web-page": "not-a-video",
+    "too-large": "endless",
+}
 """Reasons of what is not a refusal."""
 
 
@@ -34,7 +40,7 @@ def bring(url: str, folder: Path, settings: DownloadSettings) -> Path:
     patience = Patience(settings.tries, settings.pause_seconds, settings.stall_seconds, speed)
     media = folder / "media"
     try:
-        download(url, media, lambda part: None, patience, NOT_MEDIA)
+        download(url, media, lambda part: None, patience, NOT_MEDIA, most=settings.max_mb << 20)
     except DownloadError as error:
         if error.why != "refused":
             raise Dropped(REASONS[error.why], str(error)) from None

@@ -36,16 +36,22 @@ class Site:
 
     def turn(self) -> None:
         """Return when this process may start a download; raises :class:`LeftAlone` while the site is left alone."""
-        throttle = self.settings.throttle_seconds
+        # Waiting holds no lock, so that others can say meanwhile how their downloads ended: a block ends the wait.
+        while wait := self._wait():
+            time.sleep(wait)
+
+    def _wait(self) -> float:
+        """Seconds after which to ask again, or 0 once the turn is taken."""
         with self._state() as state:
             now = time.time()
             # A clock that was set back must not make anybody wait longer than usual.
             if 0 <= now - state.get("blocked", -1e9) < self.settings.cooling_seconds:
                 since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(state["blocked"]))
                 raise LeftAlone("blocked", f"not asked: {self.name} blocked this machine at {since} UTC")
-            # Those who wait their turn wait for the lock.
-            time.sleep(min(max(0.0, state.get("started", 0.0) + throttle - now), throttle))
-            state["started"] = time.time()
+            started = min(state.get("started", -1e9), now)
+            wait: float = max(0.0, started + self.settings.throttle_seconds - now)
+            state["started"] = started if wait else now
+            return wait
 
     def refused(self, words: str, *, at_once: bool) -> None:
         """Count a refusal; one without doubt (``at_once``), or too many in a row, end all requests for a while."""

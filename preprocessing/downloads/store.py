@@ -70,6 +70,8 @@ class Downloader:
         self.store, self.settings = store, settings
         self.child: subprocess.Popen[str] | None = None
         self.answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.last_words = ""
+        self.hearing: threading.Thread | None = None
 
     def __enter__(self) -> "Downloader":
         return self
@@ -85,7 +87,7 @@ class Downloader:
         """The media at ``url``, linked into ``directory`` as ``file``.
 
         A file of that name in the store is taken as it is. Raises :class:`Dropped`, and :class:`InputError` when
-        nothing can be written.
+        nothing can be written, or the child cannot start.
         """
         check_name(file)
         if not self.stored(file).is_file():
@@ -94,9 +96,10 @@ class Downloader:
         link(self.stored(file), directory / file)
         return directory / file
 
-    def forget(self, file: str) -> None:
-        """Remove a download that turned out to be broken."""
-        self.stored(file).unlink(missing_ok=True)
+    def forget(self, file: str, directory: Path) -> None:
+        """Remove a download that turned out to be broken, and its link in ``directory``."""
+        for path in (self.stored(file), directory / file):
+            path.unlink(missing_ok=True)
 
     def _download(self, url: str, file: str) -> None:
         child = self._child()
@@ -114,9 +117,7 @@ class Downloader:
                 words = f"{url}: the download took more than {self.settings.wall_seconds:g} s"
                 raise Dropped("timeout", words) from None
             if said is None:
-                code = child.wait()
-                self._end()
-                raise Dropped("server-error", f"{url}: the downloader ended with exit code {code}")
+                raise Dropped("server-error", f"{url}: {self._ended()}")
             if said["state"] == "started":
                 end = time.monotonic() + self.settings.wall_seconds
             elif said["state"] == "failed":
@@ -127,13 +128,15 @@ class Downloader:
                 return
 
     def _child(self) -> subprocess.Popen[str]:
-        """The running child, or a new one."""
+        """The running child, or a new one that is ready; raises :class:`InputError` where none can be."""
         if self.child is None:
             self.child = child = subprocess.Popen(
                 [sys.executable, "-m", "preprocessing.downloads.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
+                errors="replace",
                 # With a group of its own all that it starts ends with it.
                 start_new_session=True,
                 env=os.environ | {"TQDM_DISABLE": "1"},
@@ -147,8 +150,27 @@ class Downloader:
                     answers.put(json.loads(line))
                 answers.put(None)
 
+            def hear() -> None:
+                assert child.stderr is not None
+                for line in child.stderr:
+                    self.last_words = line.strip() or self.last_words
+
+            self.last_words = ""
+            self.hearing = threading.Thread(target=hear, daemon=True)
+            self.hearing.start()
             threading.Thread(target=listen, daemon=True).start()
+            if answers.get() is None:  # not the clips' fault: none of them loses an attempt
+                raise InputError(f"Nothing can be downloaded: {self._ended()}.")
         return self.child
+
+    def _ended(self) -> str:
+        """How the child ended, with its last words."""
+        assert self.child is not None and self.hearing is not None
+        code = self.child.wait()
+        self._end()
+        self.hearing.join()
+        words = f" ({self.last_words.rstrip('.')})" if self.last_words else ""
+        return f"the downloader ended with exit code {code}{words}"
 
     def _end(self) -> None:
         """Kill the child with all it started."""

@@ -1,8 +1,9 @@
 """The child process that downloads: ``python -m preprocessing.downloads.worker``, spoken to in lines of JSON.
 
-A job names url, file, store and settings. The answers are ``started`` once the download has its turn, then ``done``,
-``failed`` (reason, detail, whether anything was asked of the site) or ``wrong`` (a sentence that ends the stage). Its
-starter kills it, and all it started, when a download takes too long; when the starter is gone it ends itself.
+Its first word is ``ready``. A job names url, file, store and settings. The answers are ``started`` once the download
+has its turn, then ``done``, ``failed`` (reason, detail, whether anything was asked of the site) or ``wrong`` (a
+sentence that ends the stage). Its starter kills it, and all it started, when a download takes too long; when the
+starter is gone it ends itself.
 """
 
 import contextlib
@@ -49,7 +50,6 @@ def bring(url: str, stored: Path, settings: DownloadSettings, started: Callable[
                 site.answered()
                 shutil.rmtree(folder)
             raise
-        # First, since others who wait for the site may hold up what it is told.
         media.replace(stored)
         site.answered()
 
@@ -95,7 +95,7 @@ def answer(job: dict[str, Any], started: Callable[[], None]) -> dict[str, Any]:
     except Dropped as dropped:
         tried = not isinstance(dropped, LeftAlone)
         return {"state": "failed", "reason": dropped.reason, "detail": dropped.detail, "tried": tried}
-    except (InputError, OSError) as error:  # a full disk is not the video's fault
+    except (InputError, OSError, ImportError) as error:  # a full disk, or half an environment, is not the video's fault
         return {"state": "wrong", "sentence": f"{str(error).rstrip('.')}."}
     except Exception as error:  # of a library: the clip is tried again, the shard goes on
         words = f"{type(error).__name__}: {error}"
@@ -119,6 +119,7 @@ def main() -> None:
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=listen, daemon=True).start()
+    say({"state": "ready"})
     while True:
         say(answer(jobs.get(), lambda: say({"state": "started"})))
 

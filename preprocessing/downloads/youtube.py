@@ -6,6 +6,7 @@ not known counts as passing, so that a new wording of YouTube's never drops a vi
 """
 
 import errno
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -60,6 +61,12 @@ class Live(DownloadCancelled):
     msg = "The video is live or yet to come"
 
 
+class TooLarge(DownloadCancelled):
+    """The video has more bytes than the limit."""
+
+    msg = "The video is larger than the limit"
+
+
 def options(folder: Path, settings: DownloadSettings) -> dict[str, Any]:
     """yt-dlp's parameters for a download into ``folder``."""
     return {
@@ -71,6 +78,8 @@ def options(folder: Path, settings: DownloadSettings) -> dict[str, Any]:
         "allowed_extractors": EXTRACTORS,
         "noplaylist": True,
         "match_filter": _refuse_live,
+        # yt-dlp's own limit (max_filesize) asks the headers alone.
+        "progress_hooks": [functools.partial(_refuse_large, settings.max_mb << 20)],
         # Pictures only, in any container: FFmpeg reads them all. A lower limit would turn a block that hides formats
         # into a size; too small faces are the crop's to refuse.
         "format": "bv/b",
@@ -122,6 +131,8 @@ def reason(error: BaseException) -> str:
         return "region"
     if any(isinstance(cause, Live) for cause in causes):
         return "live"
+    if any(isinstance(cause, TooLarge) for cause in causes):
+        return "endless"
     if any(isinstance(cause, UnsupportedError) for cause in causes):
         return "not-a-video"
     text = words(error)
@@ -158,6 +169,12 @@ def _refuse_live(info: dict[str, Any], *, incomplete: bool) -> None:
     """yt-dlp's filter: ends the download of what is live or yet to come."""
     if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
         raise Live
+
+
+def _refuse_large(most: int, progress: dict[str, Any]) -> None:
+    """yt-dlp's hook on what has come: ends the download of what has more than ``most`` bytes, or says so."""
+    if max(progress.get("downloaded_bytes") or 0, progress.get("total_bytes") or 0) > most:
+        raise TooLarge
 
 
 class _Silent:

@@ -14,7 +14,7 @@ import pytest
 
 from preprocessing import fetch
 from preprocessing.cli import InputError
-from preprocessing.downloads import store
+from preprocessing.downloads import http, store, worker
 from preprocessing.downloads.sites import LeftAlone, Site
 from preprocessing.downloads.store import Downloader
 from preprocessing.fetch import FetchRow
@@ -366,9 +366,89 @@ def test_jobs_take_turns(monkeypatch: pytest.MonkeyPatch):
     Site("https://example.com/a", settings).turn()
     clock[0] -= 500
     first.turn()
-    assert slept == [0, 3, 0, 5]
+    assert slept == [3, 5]
     first.refused("raw words", at_once=True)
     with pytest.raises(LeftAlone, match=r"example\.org blocked this machine"):
         second.turn()
     first.path.write_text('{"blocked": 1')  # a writer was killed
     second.turn()
+
+
+def test_who_waits_holds_nobody_up_and_hears_of_a_block(monkeypatch: pytest.MonkeyPatch):
+    settings = DownloadSettings(throttle_seconds=5)
+    first, second = (Site("https://example.org/a", settings) for _ in range(2))
+    first.turn()
+    # While the second waits, the first's download is refused.
+    monkeypatch.setattr(time, "sleep", lambda seconds: first.refused("raw words", at_once=True))
+    with pytest.raises(LeftAlone, match=r"example\.org blocked this machine"):
+        second.turn()
+
+
+def test_a_download_s_time_starts_with_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Waiting for the site is before, and so it takes nothing of the clip's wall clock."""
+    steps = []
+    monkeypatch.setattr(Site, "turn", lambda self: steps.append("turn"))
+
+    def bring(url: str, folder: Path, settings: DownloadSettings) -> Path:
+        steps.append("bring")
+        (folder / "media").touch()
+        return folder / "media"
+
+    monkeypatch.setattr(http, "bring", bring)
+    worker.bring("http://127.0.0.1/a", tmp_path / "a", DownloadSettings(), lambda: steps.append("started"))
+    assert steps == ["turn", "started", "bring"] and (tmp_path / "a").is_file()
+
+
+def test_a_worker_that_cannot_start_costs_no_clip_an_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nsys.stderr.write('half an environment.\\n')\nos._exit(3)\n"
+    )
+    with (
+        Downloader(tmp_path / "store", DownloadSettings(**QUICK)) as downloader,
+        pytest.raises(
+            InputError, match=r"downloaded: the downloader ended with exit code 3 \(half an environment\)\.$"
+        ),
+    ):
+        downloader.bring("http://127.0.0.1/a", "a", tmp_path / "d")
+
+
+def test_a_library_that_is_not_there_ends_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def missing(url: str) -> None:
+        raise ImportError("No module named 'yt_dlp'")
+
+    monkeypatch.setattr(worker, "_library", missing)
+    job = {"url": "http://127.0.0.1/a", "stored": str(tmp_path / "a"), "settings": {}}
+    answer = worker.answer(job, lambda: None)
+    assert answer == {"state": "wrong", "sentence": "No module named 'yt_dlp'."}
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_download_that_is_too_large_is_ended_and_not_kept(web: Web, tmp_path: Path, length: bool):
+    """By what the server says, or by what came, where it says nothing and would never end."""
+    web.files |= {"a.bin": BODY + b"one more", "b.bin": BODY}
+    web.endless |= set() if length else {"a.bin"}
+    shard = Shard(tmp_path / "d", clips(web, "a.bin", "b.bin"), max_mb=1)
+    rows = shard.run()
+    assert (rows["a.bin"].reason, rows["b.bin"].reason) == ("endless", "corrupt")
+    assert rows["a.bin"].detail == f"{web.url}/a.bin has more than {1 << 20} bytes."
+    assert not list(shard.store.iterdir()) and not waiting(shard.output.parent)
+    # Of one size it is permanent; a larger limit tries it again.
+    shard.settings["download"] = QUICK | {"max_mb": 2}  # type: ignore[operator]
+    web.endless.clear()
+    assert shard.run()["a.bin"].reason == "corrupt"
+
+
+def test_a_broken_download_leaves_no_second_name(web: Web, tmp_path: Path):
+    web.files["noise.mp4"] = BODY[:5000]
+    shard = Shard(tmp_path / "d", clips(web, "noise.mp4"))
+    assert shard.run()["noise.mp4"].reason == "corrupt"
+    assert not list(shard.store.iterdir()) and not list(shard.output.with_suffix("").iterdir())
+
+
+def test_a_wrong_hash_takes_no_file_from_another_clip(web: Web, tmp_path: Path, videos):
+    web.files["v.mp4"] = videos["v.mp4"]
+    wrong = Entry("wrong", "v.mp4", "ann", ((0, -1, "train"),), sha256="0" * 64, url=f"{web.url}/v.mp4")
+    rows = Shard(tmp_path / "d", [*clips(web, "v.mp4"), wrong]).run()
+    assert rows["wrong"].reason == "hash-mismatch" and rows["v.mp4"].kept
+    assert Path(rows["v.mp4"].path).read_bytes() == videos["v.mp4"]

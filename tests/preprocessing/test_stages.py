@@ -15,6 +15,8 @@ from preprocessing.cameras import angles, split_label
 from preprocessing.cli import InputError
 from preprocessing.detectors.regions import BACKGROUND, MOUTH
 from preprocessing.reader import ShardReader
+from preprocessing.reasons import Dropped
+from preprocessing.retries import waiting
 from preprocessing.rows import Row, read_rows
 from preprocessing.tars import TarFile, TarWriter
 
@@ -174,6 +176,31 @@ def test_a_second_run_gives_the_same_bytes(data: Data, folder: Path):
     after = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in data.root.rglob("*.*") if path.is_file()}
     assert {path for path in before if after[path] != before[path]} == set()
     assert not [path for path in after if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("stage", [crop, faces, masks, shards])
+def test_a_decoder_that_was_late_is_tried_again_once(data: Data, tmp_path: Path, folder: Path, monkeypatch, stage):
+    """Whichever stage it was, the rows lie beside those of crop, where the first that decodes finds them."""
+    shutil.copytree(data.root, tmp_path / "copy")
+    copy = Data(tmp_path / "copy", folder)
+    assert not waiting(copy.rows("crop").parent)
+    name = {crop: "follow", faces: "find_faces", masks: "add_masks", shards: "add_clip"}[stage]
+
+    def late(*_: object) -> None:
+        raise Dropped("timeout", "the decoder was silent")
+
+    monkeypatch.setattr(stage, name, late)
+    for _ in range(2):
+        copy.run()
+        row = next(row for row in read_rows(copy.rows("shards"), Row) if row.clip == "man in car")
+        assert (row.stage, row.reason) == (stage.__name__.rpartition(".")[2], "timeout")
+        assert waiting(copy.rows("crop").parent) == {"00000": copy.rows("crop").with_suffix(".again1.parquet")}
+    assert copy.account()["clips_in"] == 5
+    monkeypatch.undo()
+    assert (
+        copy.run().rows("shards").with_suffix(".tar").read_bytes()
+        == data.rows("shards").with_suffix(".tar").read_bytes()
+    )
 
 
 def test_fomms_framing_gives_the_same_poses(data: Data, tmp_path: Path, folder: Path):

@@ -68,6 +68,16 @@ def test_a_direct_address(bring, web: Web, tmp_path: Path, video: bytes):
     assert media.parent == tmp_path / "d" and media.read_bytes() == video and scan(media).frames == 50
 
 
+def test_a_video_that_is_too_large(bring, web: Web, tmp_path: Path, video: bytes):
+    """By what the server says, or by what came where it says nothing."""
+    web.files["v.mp4"] = video + bytes(2 << 20)
+    for endless in (False, True):
+        web.endless = {"v.mp4"} if endless else set()
+        with pytest.raises(Dropped) as raised:
+            bring(f"{web.url}/v.mp4", tmp_path / "d", max_mb=1)
+        assert raised.value.reason == "endless"
+
+
 def test_a_page_with_a_video(bring, web: Web, tmp_path: Path, video: bytes):
     page = '<html><head><title>A talk</title></head><body><video src="/v.mp4"></video></body></html>'
     web.files["page.html"], web.kinds["page.html"] = page.encode(), "text/html"

@@ -187,6 +187,25 @@ def test_a_dataset_changes_its_own_crop_and_nothing_else(plan):
         load(values)
 
 
+def test_how_media_are_downloaded_concerns_fetch_alone(plan):
+    values = yaml.safe_load((CONFIGS / "mini.yaml").read_text())
+    values["datasets"]["mini"]["download"] = {"throttle_seconds": 60, "attempts": 9}
+    changed = Plan(load(values))
+    assert changed.dataset("mini") == plan.dataset("mini") and changed.wanted("mini") == plan.wanted("mini")
+    assert json.loads(changed.fetching("mini"))["download"]["attempts"] == 9
+    values["datasets"]["mini"]["download"] = {"max_mb": 5}
+    assert json.loads(Plan(load(values)).wanted("mini")) == json.loads(plan.wanted("mini")) | {"max_mb": 5}
+
+
+def test_a_shard_whose_decoder_was_late_is_cropped_again(plan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "data/mini/crop/00000.again1.parquet"
+    table.parent.mkdir(parents=True)
+    table.touch()
+    assert plan.again("crop", "mini", "00000") == [str(table.relative_to(tmp_path))]
+    assert plan.again("fetch", "mini", "00000") == plan.again("crop", "mini", "00001") == []
+
+
 def test_photos_have_no_clips_to_compare_detectors_on():
     plan = Plan(read(CONFIGS / "paper.yaml"))
     assert plan.photos == ["ffhq"]

@@ -54,5 +54,15 @@ def test_the_next_run_tries_again_what_may_pass(project, web):
     assert Counter(web.paths) == {"late.mp4": 1, "never.mp4": QUICK["tries"]}
     assert (project.folder / "data/mini/fetch/00000/good.mp4").is_file()
 
-    # The attempts are used up: nothing is left to do.
+    # The attempts are used up: nothing is left to do, however patient the next run would be.
     assert project.jobs(FETCH) == {}
+    config = project.folder / "run.yaml"
+    values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    download = values["datasets"]["mini"]["download"]
+    download |= {"throttle_seconds": 1, "kib_per_second": 100, "attempts": 3, "wall_seconds": 10}
+    config.write_text(yaml.safe_dump(values))
+    assert project.jobs(FETCH) == {}
+    # What decides which file comes is another matter.
+    download["lines"] = 360
+    config.write_text(yaml.safe_dump(values))
+    assert project.jobs(FETCH) == {"fetch_clips": 1}

@@ -17,10 +17,7 @@ rule write_sheet:
     resources:
         mem_mb=lambda wildcards: PLAN.memory(500, wildcards.dataset),
     params:
-        # How media are downloaded is of no concern to a list.
-        settings=lambda wildcards: PLAN.settings(
-            f"datasets.{wildcards.dataset}", only=("source", "shards")
-        ),
+        settings=lambda wildcards: PLAN.dataset(wildcards.dataset),
     message:
         "Listing the clips of {wildcards.dataset}"
     shell:
@@ -32,7 +29,7 @@ rule fetch_clips:
     input:
         sheet="data/{dataset}/sheets/clips.parquet",
         # What the last run left where downloads may still come; without it nothing is tried again.
-        again=lambda wildcards: PLAN.again(wildcards.dataset, wildcards.shard),
+        again=lambda wildcards: PLAN.again("fetch", wildcards.dataset, wildcards.shard),
         # What the detectors lack is named before anything is brought.
         registered=ancient("data/weights.checked"),
     output:
@@ -49,7 +46,11 @@ rule fetch_clips:
     resources:
         mem_mb=1000,
     params:
-        settings=lambda wildcards: PLAN.dataset(wildcards.dataset),
+        # Changes of these two fetch anew. One of the download's pace or patience does not: Snakemake compares no
+        # parameter that is a function of the input.
+        dataset=lambda wildcards: PLAN.dataset(wildcards.dataset),
+        wanted=lambda wildcards: PLAN.wanted(wildcards.dataset),
+        settings=lambda wildcards, input: PLAN.fetching(wildcards.dataset),
     message:
         "Fetching shard {wildcards.shard} of {wildcards.dataset}"
     shell:
