@@ -3,7 +3,8 @@
 ``python benchmarks/soak.py --folder DIR [--clips 10000] [--shards 24] [--cores 2]``. A few dozen pieces of the embedded
 clips, and files that are broken in every usual way, are served under so many addresses by a web server on this
 machine, which fails as planned. Downloads run until nothing is left to try again, as docs/downloading.md advises, then
-the rest of the chain; then the account must say of every clip what the plan says. Killed, it goes on where it was. Leaves ``soak.json`` and ``soak.md`` in the folder.
+the rest of the chain; then the account must say of every clip what the plan says. Killed, it goes on where it was.
+Leaves ``soak.json`` and ``soak.md`` in the folder.
 """
 
 import argparse
@@ -373,7 +374,7 @@ def report(
 ) -> None:
     """Write ``soak.json`` and ``soak.md`` and print the latter; differences end with exit code 1."""
     seconds = sum(run["seconds"] for run in runs)
-    # What Snakemake keeps of a stage is of its last time: the first run's for downloads, of which later ones repeat few.
+    # What is kept of a stage is of its last time; of the downloads the first counts, since later ones repeat few.
     stages = runs[-1]["stages"] | {"fetch": runs[0]["stages"]["fetch"]}
     value = {
         "clips": len(listed),
