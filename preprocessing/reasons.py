@@ -15,6 +15,7 @@ PERMANENT: dict[str, str] = {
     "empty-file": "the file holds no bytes",
     "corrupt": "no frame of the file can be decoded",
     "damaged": "too large a share of the frames is lost after the first broken one",
+    "size-changes": "the video's frames are not all of one size",
     "endless": "the video has more frames than the limit",
     "memory-limit": "the decoder needs more memory than it may use",
     "no-face": "no face is found in any frame",
