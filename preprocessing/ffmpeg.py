@@ -99,7 +99,7 @@ class Child:
         os.close(self._times)
 
     def _wait(self, descriptor: int) -> None:
-        """Wait until ``descriptor`` has something to read, or ended. The reader's own time does not count as waiting."""
+        """Wait until ``descriptor`` has something to read, or is closed; the reader's own time does not count."""
         start = time.monotonic()
         ready, _, _ = select.select([descriptor], [], [], self.limits.stall_seconds)
         self.waited += time.monotonic() - start

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.preprocessing.sources.test_ffhq import CAMERA
 
 from model.adversarial.real_images import RealImages
 from preprocessing import photos
 from preprocessing.rows import read_rows
+from tests.preprocessing.sources.test_ffhq import CAMERA
 
 SIDE = 16
 
