@@ -49,6 +49,7 @@ def test_shards_are_numbered_with_five_digits(plan):
 def test_contact_sheets_read_few_shards_unless_clips_are_named():
     paper = Plan(read(CONFIGS / "paper.yaml"))
     (dataset, *_) = paper.videos
+    assert [len(paper.shards(name)) for name in paper.videos] == [48, 1280, 8]
     few = ["00000", "00001", "00002", "00003"]
     assert paper.shown_shards == FEW == len(few) and paper.shown_samples() == "--first 4"
     assert paper.media(dataset, FEW) == [f"data/{dataset}/fetch/{shard}" for shard in few]
