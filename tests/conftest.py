@@ -58,14 +58,18 @@ def encoded(array: np.ndarray, kind: str) -> bytes:
 PROJECTS = ("chain", "small", "named")
 """Fixtures that run Snakemake for a minute or more, once in the process that asks for them."""
 
+RUNS = ("tests/workflow/", "tests/faults/")
+"""Folders of the tests that run Snakemake."""
+
 LONGEST = ("chain", "small", "named", "tests/workflow/test_bad_input.py", "tests/workflow/test_planning.py")
 """The groups that take minutes, the longest first: processes take groups in the order of collection."""
 
 
 def group_of(item: pytest.Item) -> str:
     """The project that a test shares, or its file: what stays in one process."""
-    shared = next((name for name in PROJECTS if name in getattr(item, "fixturenames", ())), None)
-    return shared or item.nodeid.partition("::")[0]
+    file = item.nodeid.partition("::")[0]
+    shared = (name for name in PROJECTS if name in getattr(item, "fixturenames", ()) and file.startswith(RUNS))
+    return next(shared, file)
 
 
 def _rank(item: pytest.Item) -> int:
@@ -73,7 +77,7 @@ def _rank(item: pytest.Item) -> int:
     group = group_of(item)
     if group in LONGEST:
         return LONGEST.index(group)
-    return len(LONGEST) + (not group.startswith(("tests/workflow/", "tests/faults/")))
+    return len(LONGEST) + (not group.startswith(RUNS))
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
