@@ -28,7 +28,7 @@ from preprocessing.rows import Row, statistics, write_rows
 from preprocessing.shardindex import sealed
 from preprocessing.sheets import build, read_sheet, write_sheet
 from preprocessing.sources.entries import Entry
-from workflow.plan import MB_PER_SHARD
+from workflow.data_files import MB_PER_SHARD
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -64,20 +64,26 @@ class Child:
         # V: no cover pictures; passthrough: every frame once, none repeated or left out to please the frame rate
         wanted = ["-map", "0:V:0", "-fps_mode", "passthrough"]
         self._times, theirs = os.pipe()
+        self.words = tempfile.TemporaryFile()
         if self.seek is not None:
             # time stamps as they are in the file; decoding starts at a key frame that is not later
             general += ["-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{float(self.seek):.6f}"]
             wanted += ["-enc_time_base", "demux", "-stats_enc_pre:v", f"pipe:{theirs}"]
             wanted += ["-stats_enc_pre_fmt:v", "{pts} {tb}"]
-        self.words = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            _limited([*ffmpeg(*general), *source(self.path), *wanted, *self.output], self.limits),
-            stdout=subprocess.PIPE,
-            stderr=self.words,
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs],
-        )
-        os.close(theirs)
+        try:
+            self.process = subprocess.Popen(
+                _limited([*ffmpeg(*general), *source(self.path), *wanted, *self.output], self.limits),
+                stdout=subprocess.PIPE,
+                stderr=self.words,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs],
+            )
+        except BaseException:
+            os.close(self._times)
+            self.words.close()
+            raise
+        finally:
+            os.close(theirs)
         assert self.process.stdout is not None
         self.descriptor = self.process.stdout.fileno()
         with contextlib.suppress(OSError):  # the user has many large pipes already: slower, nothing else
@@ -92,10 +98,10 @@ class Child:
         self.words.close()
         os.close(self._times)
 
-    def _wait(self) -> None:
-        """Wait until there is something to read. The reader's own time does not count as waiting."""
+    def _wait(self, descriptor: int) -> None:
+        """Wait until ``descriptor`` has something to read, or is closed; the reader's own time does not count."""
         start = time.monotonic()
-        ready, _, _ = select.select([self.descriptor], [], [], self.limits.stall_seconds)
+        ready, _, _ = select.select([descriptor], [], [], self.limits.stall_seconds)
         self.waited += time.monotonic() - start
         if not ready:
             raise Dropped("timeout", f"the decoder was silent for {self.limits.stall_seconds:g} s")
@@ -104,7 +110,7 @@ class Child:
 
     def read(self, size: int) -> bytes:
         """Up to ``size`` bytes, none at the end."""
-        self._wait()
+        self._wait(self.descriptor)
         return os.read(self.descriptor, size)
 
     def frame(self) -> np.ndarray | None:
@@ -122,7 +128,7 @@ class Child:
         self._ahead = rest[have:]
         left = pixels.data[have:]
         while left:
-            self._wait()
+            self._wait(self.descriptor)
             count = os.readv(self.descriptor, [left])
             if not count:
                 return None
@@ -130,10 +136,14 @@ class Child:
         pixels.flags.writeable = False
         return pixels.reshape(height, width, 3)
 
-    def time(self) -> Fraction:
-        """The time stamp of the frame read last, in seconds, as the file has it."""
+    def time(self) -> Fraction | None:
+        """The time stamp of the frame read last, in seconds, as the file has it; None when it ended without one."""
         while b"\n" not in self._stamps:  # written before the frame was
-            self._stamps += os.read(self._times, 65536)
+            self._wait(self._times)
+            data = os.read(self._times, 65536)
+            if not data:
+                return None
+            self._stamps += data
         line, _, self._stamps = self._stamps.partition(b"\n")
         stamp, base = line.decode().split()
         return int(stamp) * Fraction(base)

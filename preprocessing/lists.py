@@ -3,16 +3,14 @@
 ``python -m preprocessing.lists`` says which are here; with ``--fetch`` it downloads what is missing.
 """
 
-import argparse
 import functools
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, PositiveInt
 
-from preprocessing.cli import Block, InputError, add_common, read_mapping, run_command, validated
-from preprocessing.files import write_json
-from preprocessing.registered import RegisteredFile
+from preprocessing.cli import Block, InputError, read_mapping, validated
+from preprocessing.registered import RegisteredFile, command_line
 from preprocessing.settings import SourceSettings, TalkingHead1KHSettings, VoxCeleb1Settings
 
 # Files of the registry that sources read.
@@ -110,23 +108,7 @@ def find(name: str, own: Path | None) -> Path:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line: say which lists are here, or fetch what is missing."""
-    parser = argparse.ArgumentParser(prog="python -m preprocessing.lists", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="files of the registry; none: all of them")
-    parser.add_argument("--fetch", action="store_true", help="download what is missing")
-    parser.add_argument("--output", type=Path, metavar="JSON", help="write what the one file named is, once it is here")
-    add_common(parser, settings=False)
-    run_command(_run, parser, argv)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.output and len(arguments.names) != 1:
-        raise InputError("--output is of one file: name it.")
-    for entry in [registered(name) for name in arguments.names] or lists().values():
-        if arguments.fetch and (arguments.names or not entry.gated):
-            entry.fetch()
-        print(f"{entry.name}: {entry.state()}")
-        if arguments.output:
-            write_json(arguments.output, entry.facts())
+    command_line(argv, __doc__, lambda: lists().values(), registered)
 
 
 if __name__ == "__main__":

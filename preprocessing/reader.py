@@ -38,10 +38,11 @@ class ShardReader:
 
     Opening reads every index and checks each tar's sha256 (remembered for as long as the file does not change);
     anything missing, cut or edited raises :class:`InputError` in one sentence. Keys must be unique over all folders.
+    ``first`` opens so many shards of each folder and leaves the others alone.
     Safe to use after fork or pickling: files are opened where they are first read, and few are open at a time.
     """
 
-    def __init__(self, directories: Sequence[Path] | Path, *, verify: bool = True) -> None:
+    def __init__(self, directories: Sequence[Path] | Path, *, verify: bool = True, first: int | None = None) -> None:
         folders = [directories] if isinstance(directories, str | Path) else list(directories)
         self.samples: list[Sample] = []
         self._where: dict[str, tuple[Path, Layout]] = {}
@@ -55,7 +56,7 @@ class ShardReader:
                 raise InputError(
                     f"{folder / min(alone)}.tar has no index; the next run of its stage writes both again."
                 )
-            for path in indices:
+            for path in indices[:first]:
                 tar, digest, entries = _read_index(path)
                 if verify and not tar.is_file():
                     raise InputError(f"{tar} is missing, though {path.name} describes it.")

@@ -16,6 +16,7 @@ PERMANENT: dict[str, str] = {
     "corrupt": "no frame of the file can be decoded",
     "damaged": "too large a share of the frames is lost after the first broken one",
     "endless": "the video has more frames, or the download more bytes, than the limit",
+    "size-changes": "the video's frames are not all of one size",
     "memory-limit": "the decoder needs more memory than it may use",
     "no-face": "no face is found in any frame",
     "too-short": "the face is not seen in one place for enough frames",

@@ -3,16 +3,18 @@
 Weights (``workflow/config/weights.tsv``) and the datasets' lists (``workflow/config/datasets.yaml``) are such files.
 """
 
+import argparse
 import functools
 import hashlib
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from preprocessing.cli import InputError
+from preprocessing.cli import InputError, add_common, run_command
 from preprocessing.download import alone, download
-from preprocessing.files import atomic, cache_root, sha256
+from preprocessing.files import atomic, cache_root, sha256, write_json
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,11 @@ class RegisteredFile:
     """The cache's folder of these files."""
     COMMAND: ClassVar[str]
     """The module whose ``--fetch`` downloads them."""
+
+    @property
+    def title(self) -> str:
+        """What a list of such files calls it."""
+        return self.name
 
     @property
     def path(self) -> Path:
@@ -167,3 +174,47 @@ def blob(path: Path) -> str:
     """The name git gives to a file's content: SHA-1 of its size and its bytes."""
     data = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def command_line(
+    argv: list[str] | None,
+    description: str | None,
+    everything: Callable[[], Iterable[RegisteredFile]],
+    registered: Callable[[str], RegisteredFile],
+) -> None:
+    """A registry's command line: say which of ``everything``, or of the files that are named, are here, or fetch them.
+
+    ``registered`` gives the file of a name, or raises InputError.
+    """
+    first, *_ = files = list(everything())
+    parser = argparse.ArgumentParser(prog=f"python -m {first.COMMAND}", description=description)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="files of the registry; none: all of them")
+    parser.add_argument("--fetch", action="store_true", help="download what is missing; a gated file that is named and "
+                        "missing is an error")  # fmt: skip
+    parser.add_argument("--output", type=Path, metavar="JSON", help="write what the one file named is, once it is here")
+    add_common(parser, settings=False)
+    run_command(functools.partial(_run, files, registered), parser, argv)
+
+
+def _run(
+    files: list[RegisteredFile], registered: Callable[[str], RegisteredFile], arguments: argparse.Namespace
+) -> None:
+    if arguments.output and len(arguments.names) != 1:
+        raise InputError("--output is of one file: name it.")
+    failed: list[RegisteredFile] = []
+    for entry in [registered(name) for name in arguments.names] or files:
+        if arguments.fetch and (arguments.names or not entry.gated):
+            try:
+                entry.fetch()
+            except InputError as error:
+                if len(arguments.names) == 1:
+                    raise
+                failed.append(entry)
+                print(f"{entry.title}: {error}")
+                continue
+        print(f"{entry.title}: {entry.state()}")
+        if arguments.output:
+            write_json(arguments.output, entry.facts())
+    if failed:
+        names, place = ", ".join(entry.name for entry in failed), failed[0].path.parent
+        raise InputError(f"Not fetched: {names}; what was fetched elsewhere belongs into {place}.")

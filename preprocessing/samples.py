@@ -123,6 +123,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--crop", type=Path, nargs="*", default=[], metavar="DIR", help="folders of their crop stage")
     parser.add_argument("--clips", nargs="*", metavar="CLIP", help="clips to show (default: all, at most --max-clips)")
     parser.add_argument("--max-clips", type=int, default=8, help="clips to show without --clips (default 8)")
+    parser.add_argument("--first", type=int, metavar="N", help="shards of each folder to look into (default: all)")
     parser.add_argument("--per-clip", type=int, default=2, help="frames per clip (default 2)")
     parser.add_argument("--side", type=int, default=192, help="side of one picture in pixels (default 192)")
     parser.add_argument("--output", type=Path, required=True, metavar="PNG", help="picture to write")
@@ -131,10 +132,20 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    reader = ShardReader(arguments.shards)
+    reader = ShardReader(arguments.shards, first=arguments.first)
     clips = arguments.clips or sorted({sample.clip for sample in reader.samples})[: arguments.max_clips]
     if not clips:
-        raise InputError(f"The shards in {', '.join(map(str, arguments.shards))} are empty: nothing to show.")
+        places = ", ".join(map(str, arguments.shards))
+        if arguments.first is None:
+            raise InputError(f"The shards in {places} are empty: nothing to show.")
+        # Later ones may hold some: no reason to end a run.
+        words = f"The first {arguments.first} shards hold no sample."
+        log.warning("%s (%s)", words, places)
+        sheet = Image.new("RGB", (2 * arguments.side, arguments.side), (255, 255, 255))
+        ImageDraw.Draw(sheet).text((4, 4), words, fill=(0, 0, 0))
+        with atomic(arguments.output) as temporary:
+            sheet.save(temporary)
+        return
     folders = {folder.resolve().parent.name: folder for folder in arguments.crop}
     shown = {(s.dataset, s.shard) for s in reader.samples if s.clip in clips and s.dataset in folders}
     files = [TubeFile.beside(folders[dataset] / f"{shard}.parquet") for dataset, shard in sorted(shown)]

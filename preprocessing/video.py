@@ -113,8 +113,8 @@ def scan(path: str | Path, limits: ScanSettings | None = None, until: int | None
     """Decode a whole video once, or its first ``until`` frames, and say what it is; no pixels are made.
 
     All frames after the first broken one count as damaged; a larger share of them than the limit is a reason
-    (``damaged``), and so are more frames than the limit (``endless``). Raises :class:`Dropped` when the video cannot
-    be used.
+    (``damaged``), and so are more frames than the limit (``endless``), and frames of several sizes (``size-changes``).
+    Raises :class:`Dropped` when the video cannot be used.
     """
     limits = limits or ScanSettings()
     most = limits.max_frames + 1 if until is None else min(until, limits.max_frames + 1)
@@ -138,7 +138,23 @@ def scan(path: str | Path, limits: ScanSettings | None = None, until: int | None
     size = re.search(r"Video: wrapped_avframe.*? (\d+)x(\d+)", words)
     if size is None:
         raise corrupt("no size")
+    if CHANGED in words:
+        sizes = _sizes(path, limits, count)
+        if len(sizes) > 1:
+            raise Dropped("size-changes", " then ".join(sizes))
     return VideoInfo(int(size[1]), int(size[2]), rate, count)
+
+
+CHANGED = "Reconfiguring filter graph"
+"""What FFmpeg says when frames of another kind follow: of other colours, or of another size."""
+
+
+def _sizes(path: str | Path, limits: DecodeSettings, count: int) -> list[str]:
+    """The sizes (``320x240``) of the first ``count`` frames, each once, in order."""
+    output = ["-vf", "showinfo=checksum=0", "-frames:v", str(count), "-f", "null", "-"]
+    with Child(path, limits, output, level="info") as child:
+        found = re.findall(r"^\[Parsed_showinfo.* s:(\d+x\d+)", child.told(), re.MULTILINE)
+    return list(dict.fromkeys(found[:count]))  # it may look at a few more
 
 
 def check_written(path: Path, count: int) -> None:

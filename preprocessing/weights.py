@@ -4,16 +4,14 @@
 there by hand.
 """
 
-import argparse
 import csv
 import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preprocessing.cli import InputError, add_common, run_command
-from preprocessing.files import cache_root, write_json
-from preprocessing.registered import RegisteredFile, digest
+from preprocessing.cli import InputError
+from preprocessing.registered import RegisteredFile, command_line, digest
 
 REGISTRY = Path(__file__).parents[1] / "workflow" / "config" / "weights.tsv"
 COLUMNS = ("name", "url", "sha256", "bytes", "licence", "gated", "used_by")
@@ -31,6 +29,11 @@ class Weights(RegisteredFile):
     """One row of the registry; see :class:`RegisteredFile`."""
 
     used_by: str
+
+    @property
+    def title(self) -> str:
+        """Its name, and what it is for."""
+        return f"{self.name} ({self.used_by})"
 
     FOLDER = "weights"
     COMMAND = "preprocessing.weights"
@@ -100,35 +103,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line: list registered weights, or fetch what is missing."""
-    parser = argparse.ArgumentParser(prog="python -m preprocessing.weights", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="files of the registry; none: all of them")
-    parser.add_argument("--fetch", action="store_true", help="download what is missing; a gated file that is named and "
-                        "missing is an error")  # fmt: skip
-    parser.add_argument("--output", type=Path, metavar="JSON", help="write what the one file named is, once it is here")
-    add_common(parser, settings=False)
-    run_command(_run, parser, argv)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.output and len(arguments.names) != 1:
-        raise InputError("--output is of one file: name it.")
-    failed: list[str] = []
-    for entry in [registered(name) for name in arguments.names] or registry().values():
-        if arguments.fetch and (arguments.names or not entry.gated):
-            try:
-                entry.fetch()
-            except InputError as error:
-                if len(arguments.names) == 1:
-                    raise
-                failed.append(entry.name)
-                print(f"{entry.name} ({entry.used_by}): {error}")
-                continue
-        print(f"{entry.name} ({entry.used_by}): {entry.state()}")
-        if arguments.output:
-            write_json(arguments.output, entry.facts())
-    if failed:
-        place = cache_root() / "weights"
-        raise InputError(f"Not fetched: {', '.join(failed)}; what was fetched elsewhere belongs into {place}.")
+    command_line(argv, __doc__, lambda: registry().values(), registered)
 
 
 if __name__ == "__main__":

@@ -58,14 +58,34 @@ def encoded(array: np.ndarray, kind: str) -> bytes:
 PROJECTS = ("chain", "small", "named")
 """Fixtures that run Snakemake for a minute or more, once in the process that asks for them."""
 
+RUNS = ("tests/workflow/", "tests/faults/")
+"""Folders of the tests that run Snakemake."""
+
+LONGEST = ("chain", "small", "named", "tests/workflow/test_bad_input.py", "tests/workflow/test_planning.py")
+"""The groups that take minutes, the longest first: processes take groups in the order of collection."""
+
+
+def group_of(item: pytest.Item) -> str:
+    """The project that a test shares, or its file: what stays in one process."""
+    file = item.nodeid.partition("::")[0]
+    shared = (name for name in PROJECTS if name in getattr(item, "fixturenames", ()) and file.startswith(RUNS))
+    return next(shared, file)
+
+
+def _rank(item: pytest.Item) -> int:
+    """When a test's turn is: those of the longest groups, those that run Snakemake, the others."""
+    group = group_of(item)
+    if group in LONGEST:
+        return LONGEST.index(group)
+    return len(LONGEST) + (not group.startswith(RUNS))
+
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file, and those that share a project, stay in one process; what runs Snakemake begins first."""
+    """Tests of one file, and those that share a project, stay in one process; the longest groups begin first."""
     for item in items:
-        shared = next((name for name in PROJECTS if name in getattr(item, "fixturenames", ())), None)
-        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: "tests/workflow/" not in item.nodeid and "tests/faults/" not in item.nodeid)
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    items.sort(key=_rank)
 
 
 @pytest.fixture(scope="session")

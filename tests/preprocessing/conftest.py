@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import imageio_ffmpeg
+import numpy as np
 import pytest
+from skimage import data
 
+from preprocessing.prepare import prepare_video
 from preprocessing.sources.embedded import EMBEDDED, cache_directory
 
 
@@ -44,3 +47,17 @@ def carphone(tmp_path_factory: pytest.TempPathFactory, embedded: Callable[[str],
     subprocess.run([*command, "-frames:v", "40", "-crf", "12", str(folder / "man in car.mp4")], check=True)
     assert "carphone_pristine.mp4" in EMBEDDED
     return folder
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every stage's files of four frames of a portrait, made by the embedded detectors."""
+    folder = tmp_path_factory.mktemp("film")
+    portrait = np.ascontiguousarray(data.astronaut()[0:320, 60:380])
+    writer = imageio_ffmpeg.write_frames(folder / "film.mp4", (320, 320), fps=25)
+    writer.send(None)
+    for shift in range(4):
+        writer.send(np.ascontiguousarray(np.roll(portrait, shift, axis=1)))
+    writer.close()
+    prepare_video(folder / "film.mp4", folder / "data")
+    return folder / "data"

@@ -3,16 +3,13 @@
 import json
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
-from skimage import data
 
 from preprocessing.agreement import Found, angle_between, differences, in_the_middle, main
 from preprocessing.cameras import flip_camera, intrinsics, label
 from preprocessing.detectors.points import as_ibug
-from preprocessing.prepare import prepare_video
 from preprocessing.reference_face import reference_face
 from tests.preprocessing.layouts import write_bisenet, write_deep3d, write_fan, write_sfd
 
@@ -21,18 +18,10 @@ FRONTAL = label(np.diag([1.0, -1, -1, 1]), intrinsics())
 MASK = np.arange(64).reshape(8, 8) % 7
 
 
-@pytest.fixture(scope="module")
-def crop(tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture
+def crop(film: Path) -> str:
     """Rows of the crop stage of a film of a portrait."""
-    folder = tmp_path_factory.mktemp("film")
-    portrait = np.ascontiguousarray(data.astronaut()[0:320, 60:380])
-    writer = imageio_ffmpeg.write_frames(folder / "film.mp4", (320, 320), fps=25)
-    writer.send(None)
-    for shift in range(4):
-        writer.send(np.ascontiguousarray(np.roll(portrait, shift, axis=1)))
-    writer.close()
-    prepare_video(folder / "film.mp4", folder / "data")
-    return str(folder / "data" / "crop" / "00000.parquet")
+    return str(film / "crop" / "00000.parquet")
 
 
 def test_nothing_differs_from_itself(crop: str, tmp_path: Path):

@@ -231,6 +231,9 @@ def test_a_shard_in_which_nothing_survives_is_legal(tmp_path: Path, make_video):
     make_video(source / "pattern.mp4", frames=30, size="176x144")
     data = Data(tmp_path, source).run()
     assert data.reader().samples == []
+    sheet = tmp_path / "samples.png"
+    samples.main(["--shards", str(data.rows("shards").parent), "--first", "1", "--output", str(sheet)])
+    assert Image.open(sheet).size == (384, 192)  # later shards may hold some: not an error
     value = data.account()
     assert (value["kept"], value["dropped"], value["hours"]) == (0, {"no-face": 1}, 0)
 

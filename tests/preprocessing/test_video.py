@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -10,9 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
+from preprocessing.ffmpeg import Child
 from preprocessing.reasons import Dropped
 from preprocessing.settings import DecodeSettings, ScanSettings
-from preprocessing.video import exact_rate, frame_times, frames, scan
+from preprocessing.video import CHANGED, exact_rate, frame_times, frames, scan
 
 
 def reason(call) -> Dropped:
@@ -181,6 +183,29 @@ def test_endless_videos_are_dropped(tmp_path: Path, make_video):
     assert scan(path, ScanSettings(max_frames=20)).frames == 20
 
 
+def joined(path: Path, *parts: Path) -> Path:
+    """Streams one after the other in one file."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def test_a_size_that_changes_is_a_reason(tmp_path: Path, make_video):
+    parts = [make_video(tmp_path / f"{size}.h264", size=size) for size in ("64x48", "96x64")]
+    path = joined(tmp_path / "both.h264", *parts)
+    dropped = reason(lambda: scan(path))
+    assert (dropped.reason, dropped.detail) == ("size-changes", "64x48 then 96x64")
+    assert reason(lambda: scan(path, until=21)).reason == "size-changes"
+    assert scan(path, until=20).frames == 20  # of a download that holds many clips, those before can be used
+
+
+def test_colours_that_change_are_no_reason(tmp_path: Path, make_video):
+    parts = [make_video(tmp_path / f"{space}.h264", options=("-colorspace", space)) for space in ("bt709", "smpte170m")]
+    path = joined(tmp_path / "both.h264", *parts)
+    with Child(path, ScanSettings(), ["-f", "null", "-"], level="info") as child:
+        assert CHANGED in child.told()
+    assert scan(path).frames == 40
+
+
 def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
     """Replace FFmpeg by a shell script."""
     fake = tmp_path / "ffmpeg"
@@ -210,6 +235,28 @@ def test_a_dying_decoder_is_corrupt_and_says_how(tmp_path: Path, monkeypatch: py
     video = decoder(tmp_path, monkeypatch, "kill -ABRT $$")
     dropped = reason(lambda: list(frames(video)))
     assert (dropped.reason, dropped.detail) == ("corrupt", "the decoder ended with signal 6")
+
+
+def test_a_decoder_that_dies_before_a_time_stamp_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    limits = DecodeSettings(stall_seconds=5)
+    with Child(decoder(tmp_path, monkeypatch, "kill -KILL $$"), limits, ["-"], seek=Fraction(1)) as child:
+        assert child.time() is None
+    limits = DecodeSettings(stall_seconds=0.2)
+    with Child(decoder(tmp_path, monkeypatch, "exec sleep 60"), limits, ["-"], seek=Fraction(1)) as child:
+        assert reason(child.time).reason == "timeout"
+
+
+def test_a_decoder_that_cannot_be_started_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    video = decoder(tmp_path, monkeypatch, "true")
+
+    def refused(*_: object, **__: object) -> None:
+        raise BlockingIOError("too many processes")
+
+    monkeypatch.setattr(subprocess, "Popen", refused)
+    before = psutil.Process().num_fds()
+    with pytest.raises(BlockingIOError):
+        Child(video, DecodeSettings(), []).__enter__()
+    assert psutil.Process().num_fds() == before
 
 
 def test_too_little_memory_is_a_reason(tmp_path: Path, make_video):

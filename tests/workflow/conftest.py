@@ -89,7 +89,7 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> str:
     settings = yaml.safe_load((ROOT / "workflow/config/mini.yaml").read_text(encoding="utf-8"))
     frames = {"franck": 60, "cap12_edit": 20, "cap13_edit2": 60, "carphone_pristine": 20}
     settings["datasets"]["mini"] = {"source": {"kind": "embedded", "frames": frames}, "shards": 1}
-    settings["training"] |= {"devices": 2, "iterations": 60, "checkpoint_every": 4}
+    settings["training"] |= {"devices": 2, "iterations": 30, "checkpoint_every": 4}
     settings["ablation"] = {}
     path = tmp_path_factory.mktemp("config") / "small.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")

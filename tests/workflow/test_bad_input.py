@@ -53,7 +53,8 @@ def folder(tmp_path):
 
 def test_every_bad_file_is_a_row_and_the_run_ends(project, folder):
     config = yaml.safe_load((project.folder / "workflow/config/mini.yaml").read_text(encoding="utf-8"))
-    del config["ablation"]
+    config["ablation"] = {}
+    config["training"] |= {"iterations": 4, "checkpoint_every": 4}
     (project.folder / "run.yaml").write_text(yaml.safe_dump(config))
     project.config = "run.yaml"
     project.run(options=("--config", f"clips={folder}"))

@@ -6,7 +6,7 @@ from importlib import metadata
 import pytest
 
 from workflow.environment import ROOT, locked, render
-from workflow.plan import PYFEAT_LOCK
+from workflow.registered_files import PYFEAT_LOCK
 
 
 def normal(name: str) -> str:

@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.workflow.conftest import Project
+
 pytestmark = [pytest.mark.chain, pytest.mark.timeout(1800)]
 # Stage → seconds after which it is killed: during start-up, or in the middle of its work.
 STAGES = {"sheets": 0.0, "fetch": 0.1, "crop": 1.0, "faces": 1.0, "masks": 1.0, "shards": 0.5}
@@ -54,7 +56,8 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_data_stages_resume_to_the_same_bytes(chain, project):
+def test_data_stages_resume_to_the_same_bytes(small_config, small, tmp_path):
+    project = Project(tmp_path / "project", small_config)
     for stage, delay in STAGES.items():
         module = f"preprocessing.{stage}"
         process = project.start("shards")
@@ -62,7 +65,7 @@ def test_data_stages_resume_to_the_same_bytes(chain, project):
         time.sleep(delay)
         kill(process, module)
     project.run("shards")
-    assert digests(project.folder) == digests(chain.folder)
+    assert digests(project.folder) == digests(small.folder)
 
 
 def test_training_continues_from_its_last_checkpoint(chain, tmp_path):

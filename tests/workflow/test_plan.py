@@ -13,7 +13,7 @@ from evaluation.metrics.choice import ALEXNET, BFM, FILES, INCEPTION
 from model.settings import VGG19
 from preprocessing.cli import InputError
 from preprocessing.weights import BISENET, DEEP3D_LANDMARKS, DEEP3D_NETWORK, FAN, S3FD, registry
-from workflow.plan import Plan
+from workflow.plan import FEW, Plan
 from workflow.settings import load, read
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
@@ -44,6 +44,21 @@ def test_shards_are_numbered_with_five_digits(plan):
     assert plan.shards("mini") == ["00000", "00001"]
     assert "data/mini/crop/00001.tubes.json" in plan.stage("crop", "mini")
     assert plan.stage("faces", "mini", "parquet") == ["data/mini/faces/00000.parquet", "data/mini/faces/00001.parquet"]
+
+
+def test_contact_sheets_read_few_shards_unless_clips_are_named():
+    paper = Plan(read(CONFIGS / "paper.yaml"))
+    (dataset, *_) = paper.videos
+    assert [len(paper.shards(name)) for name in paper.videos] == [48, 1280, 8]
+    few = ["00000", "00001", "00002", "00003"]
+    assert paper.shown_shards == FEW == len(few) and paper.shown_samples() == "--first 4"
+    assert paper.media(dataset, FEW) == [f"data/{dataset}/fetch/{shard}" for shard in few]
+    assert paper.stage("crop", dataset, "tubes.json", first=FEW) == [
+        f"data/{dataset}/crop/{shard}.tubes.json" for shard in few
+    ]
+    assert len(paper.samples_of([dataset], FEW)) == 2 * FEW < len(paper.samples_of([dataset]))
+    mini = Plan(read(CONFIGS / "mini.yaml"))
+    assert mini.shown_shards is None and mini.shown_samples() == "--clips franck cap12_edit"
 
 
 def test_ablation_rows_are_tested_across_identities_only(plan):

@@ -91,11 +91,19 @@ rule pool_health:
 
 rule pool_samples:
     input:
-        shards=PLAN.samples_of(PLAN.videos),
+        shards=PLAN.samples_of(PLAN.videos, PLAN.shown_shards),
         crop=[
             path
             for dataset in PLAN.videos
-            for path in PLAN.stage("crop", dataset, "tubes.json")
+            for path in PLAN.stage(
+                "crop", dataset, "tubes.json", first=PLAN.shown_shards
+            )
+        ],
+        # Read by the names that the tubes give.
+        media=[
+            folder
+            for dataset in PLAN.videos
+            for folder in PLAN.media(dataset, PLAN.shown_shards)
         ],
     output:
         "results/reference/contact_sheet.png",
@@ -111,7 +119,7 @@ rule pool_samples:
     params:
         shards=lambda wildcards, input: plan.folders(input.shards),
         crop=lambda wildcards, input: plan.folders(input.crop),
-        shown=PLAN.shown_clips(),
+        shown=PLAN.shown_samples(),
     message:
         "Drawing the contact sheet of clips that may be shown"
     shell:

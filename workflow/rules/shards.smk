@@ -62,8 +62,12 @@ rule account_for_clips:
 
 rule draw_samples:
     input:
-        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset]),
-        crop=lambda wildcards: PLAN.stage("crop", wildcards.dataset, "tubes.json"),
+        shards=lambda wildcards: PLAN.samples_of([wildcards.dataset], plan.FEW),
+        crop=lambda wildcards: PLAN.stage(
+            "crop", wildcards.dataset, "tubes.json", first=plan.FEW
+        ),
+        # Read by the names that the tubes give.
+        media=lambda wildcards: PLAN.media(wildcards.dataset, plan.FEW),
     output:
         report(
             "results/{run}/dataset/{dataset}.png",
@@ -78,22 +82,27 @@ rule draw_samples:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards: PLAN.memory(1500, wildcards.dataset),
+        mem_mb=1500,
+    params:
+        first=plan.FEW,
     message:
         "Drawing samples of {wildcards.dataset}"
     shell:
         "python -m preprocessing.samples --shards $(dirname {input.shards[0]}) --crop $(dirname {input.crop[0]})"
-        " --output {output} --log {log}"
+        " --first {params.first} --output {output} --log {log}"
 
 
 rule compare_detectors:
     input:
         PLAN.checks(PLAN.agreement_weights),
-        # A few shards say as much as all.
-        crop=lambda wildcards: PLAN.stage("crop", wildcards.dataset, "parquet")[:4],
-        tubes=lambda wildcards: PLAN.stage("crop", wildcards.dataset, "tubes.json")[:4],
+        crop=lambda wildcards: PLAN.stage(
+            "crop", wildcards.dataset, "parquet", first=plan.FEW
+        ),
+        tubes=lambda wildcards: PLAN.stage(
+            "crop", wildcards.dataset, "tubes.json", first=plan.FEW
+        ),
         # Read by the names that the tubes give.
-        media=lambda wildcards: PLAN.media(wildcards.dataset)[:4],
+        media=lambda wildcards: PLAN.media(wildcards.dataset, plan.FEW),
     output:
         json="results/{run}/dataset/{dataset}.agreement.json",
         png="results/{run}/dataset/{dataset}.agreement.png",

@@ -4,10 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
-from skimage import data
 
 from model.data import FrameStore
 from model.settings import ModelSettings
@@ -17,23 +15,8 @@ from preprocessing.detectors import choice
 from preprocessing.detectors.backends import FaceMesh
 from preprocessing.detectors.points import as_ibug
 from preprocessing.detectors.regions import UNKNOWN
-from preprocessing.prepare import prepare_video
 from preprocessing.reader import ShardReader
 from tests.preprocessing.layouts import write_bisenet, write_deep3d
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every stage's files of a film of a portrait, made by the embedded detectors."""
-    folder = tmp_path_factory.mktemp("film")
-    portrait = np.ascontiguousarray(data.astronaut()[0:320, 60:380])
-    writer = imageio_ffmpeg.write_frames(folder / "film.mp4", (320, 320), fps=25)
-    writer.send(None)
-    for shift in range(4):
-        writer.send(np.ascontiguousarray(np.roll(portrait, shift, axis=1)))
-    writer.close()
-    prepare_video(folder / "film.mp4", folder / "data")
-    return folder / "data"
 
 
 def prepared(film: Path, output: Path, face: dict[str, object], mask: dict[str, object]) -> ShardReader:
