@@ -96,6 +96,12 @@ rule shards:
         PLAN.accounts(RUN.run),
 
 
+# Contact sheets of the shards: crops, landmarks and cameras, masks.
+rule samples:
+    input:
+        PLAN.samples(RUN.run),
+
+
 rule photos:
     input:
         PLAN.all_photos(),

@@ -172,6 +172,8 @@ def load(config: Mapping[str, Any]) -> RunSettings:
     Raises :class:`InputError` with one sentence that names the first wrong key or value.
     """
     values = dict(config)
+    if isinstance(values.get("datasets"), Mapping):  # a file laid over another takes a dataset out by null
+        values["datasets"] = {name: block for name, block in values["datasets"].items() if block is not None}
     if "clips" in values:
         values = _own_clips(values, values.pop("clips"))
     if "more_clips" in values:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocessing.cli import InputError
+from preprocessing.cli import InputError, read_mapping
 from workflow.settings import load, read
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
@@ -206,3 +206,11 @@ def test_json_settings_round_trip():
     assert json.loads(plan.settings("evaluation.protocol")) == run.evaluation.protocol.model_dump(mode="json")
     assert json.loads(plan.settings("datasets.embedded"))["shards"] == 2
     assert json.loads(plan.settings("model", method="planedict")) == run.model_of("planedict").model_dump(mode="json")
+
+
+def test_a_file_laid_over_another_takes_a_dataset_out():
+    values = read_mapping(CONFIGS / "paper.yaml")
+    values["datasets"] |= {"voxceleb2": None, "talkinghead1kh": None, "ffhq": None}
+    with pytest.raises(InputError, match="train_on names 'voxceleb2', which is not one of datasets"):
+        load(values)
+    assert list(load(values | {"train_on": ["voxceleb1"], "test_on": ["voxceleb1"]}).datasets) == ["voxceleb1"]

@@ -5,6 +5,8 @@ rule crop_clips:
         fetched="data/{dataset}/fetch/{shard}.parquet",
         media="data/{dataset}/fetch/{shard}",
         weights=PLAN.checks(PLAN.data_weights("crop")),
+        # What any stage's detectors lack is named before the first of them runs: its check has the highest priority.
+        registered=ancient("data/weights.checked"),
         # What the last run left where the decoder's time ran out, in this stage or a later one.
         again=lambda wildcards: PLAN.again("crop", wildcards.dataset, wildcards.shard),
     output:

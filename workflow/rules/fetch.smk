@@ -30,8 +30,6 @@ rule fetch_clips:
         sheet="data/{dataset}/sheets/clips.parquet",
         # What the last run left where downloads may still come; without it nothing is tried again.
         again=lambda wildcards: PLAN.again("fetch", wildcards.dataset, wildcards.shard),
-        # What the detectors lack is named before anything is brought.
-        registered=ancient("data/weights.checked"),
     output:
         rows="data/{dataset}/fetch/{shard}.parquet",
         stats="data/{dataset}/fetch/{shard}.json",
