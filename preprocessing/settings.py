@@ -44,9 +44,13 @@ class DownloadSettings(Block):
         default=1, ge=0, description="pause between the requests that one YouTube video takes, in seconds"
     )
     kib_per_second: float | None = Field(default=None, gt=0, description="fastest transfer of one job; null: no limit")
-    refusals: int = Field(default=3, ge=1, description="answers 403 in a row after which a site is left alone")
+    refusals: int = Field(
+        default=3, ge=1, description="answers 403, or missing connections, in a row after which a site is left alone"
+    )
     cooling_seconds: float = Field(
-        default=3600, ge=0, description="how long this machine leaves a site alone that has blocked it, in seconds"
+        default=3600,
+        ge=0,
+        description="how long this machine leaves a site alone that has blocked it or cannot be reached, in seconds",
     )
     lines: int = Field(
         default=1080, ge=144, description="wanted height of a YouTube video: the next one not above it, else the lowest"

@@ -204,6 +204,32 @@ def test_several_files_forbidden_in_a_row_are_a_block(web: Web, tmp_path: Path, 
     assert "f.mp4" not in web.paths
 
 
+def test_without_a_connection_no_clip_loses_an_attempt(tmp_path: Path):
+    """Nobody listens there."""
+    names = [f"{letter}.mp4" for letter in "abcd"]
+    entries = [Entry(name, name, "ann", ((0, -1, "train"),), url=f"http://127.0.0.1:1/{name}") for name in names]
+    shard = Shard(tmp_path / "d", entries, refusals=3)
+    rows = shard.run()
+    assert {(row.reason, row.attempts) for row in rows.values()} == {("server-error", 0)}
+    for name in names[:3]:
+        assert f"http://127.0.0.1:1/{name}" in rows[name].detail and "refused" in rows[name].detail
+    assert rows["d.mp4"].detail.startswith("not asked: no connection to the site: ")
+    assert waiting(shard.output.parent)
+
+
+def test_connections_that_fail_now_and_then_are_no_silence_of_the_site():
+    site = Site("https://example.org/a", DownloadSettings(throttle_seconds=0, refusals=2, cooling_seconds=100))
+    for _ in range(3):
+        site.unreached("Failed to resolve")
+        site.turn()
+        site.answered()
+    site.unreached("Failed to resolve")
+    site.unreached("Failed to resolve")
+    with pytest.raises(LeftAlone, match="no connection to the site: Failed to resolve") as raised:
+        site.turn()
+    assert raised.value.reason == "server-error"
+
+
 def test_a_download_that_takes_too_long_is_killed_and_continued(web: Web, tmp_path: Path):
     """Every byte in time, the whole never: only the wall clock ends it. What came is kept."""
     web.files |= {"slow.bin": BODY[:400], "next.bin": BODY}
