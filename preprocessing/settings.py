@@ -45,12 +45,12 @@ class DownloadSettings(Block):
     )
     kib_per_second: float | None = Field(default=None, gt=0, description="fastest transfer of one job; null: no limit")
     refusals: int = Field(
-        default=3, ge=1, description="answers 403, or missing connections, in a row after which a site is left alone"
+        default=3, ge=1, description="answers 403, or missing connections, in a row that end requests"
     )
     cooling_seconds: float = Field(
         default=3600,
         ge=0,
-        description="how long this machine leaves a site alone that has blocked it or cannot be reached, in seconds",
+        description="how long this machine leaves a site alone that blocked it or is out of reach, in s",
     )
     lines: int = Field(
         default=1080, ge=144, description="wanted height of a YouTube video: the next one not above it, else the lowest"

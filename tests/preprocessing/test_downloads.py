@@ -126,11 +126,16 @@ def test_what_servers_do_becomes_a_reason_with_their_words(web: Web, tmp_path: P
     assert sorted(path.name for path in shard.store.glob("*.mp4")) == ["moved.mp4"]
 
 
-def test_only_passing_failures_are_tried_again(web: Web, tmp_path: Path, videos, monkeypatch: pytest.MonkeyPatch):
+def test_only_passing_failures_are_tried_again(
+    web: Web, tmp_path: Path, videos, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     web.files |= dict.fromkeys(("good.mp4", "late.mp4", "lost.mp4", "never.mp4"), videos["v.mp4"])
     web.answers |= {"late.mp4": (503, {}), "lost.mp4": (404, {}), "never.mp4": (503, {})}
     shard = Shard(tmp_path / "d", clips(web, "good.mp4", "late.mp4", "lost.mp4", "never.mp4"), attempts=3)
     first = shard.run()
+    said = capsys.readouterr().err
+    assert "shard 00000: 4 clips, 1 here, 1 dropped for good (removed 1), 2 may still come" in said
+    assert "late.mp4 dropped: server-error: " in said
     table = waiting(shard.output.parent)["00000"]
     assert table.name == "00000.again1.parquet"
     looked: list[str] = []
@@ -154,6 +159,7 @@ def test_only_passing_failures_are_tried_again(web: Web, tmp_path: Path, videos,
     ]
     third = shard.rerun()
     assert (third["never.mp4"].reason, third["never.mp4"].attempts) == ("server-error", 3)
+    assert "1 given up, their attempts are used up (server-error 1)" in capsys.readouterr().err
     # Its attempts are used up: no new table, so that nothing is run again.
     assert waiting(shard.output.parent)["00000"].name == "00000.again2.parquet"
     web.paths.clear()
