@@ -114,7 +114,10 @@ class VoxCeleb2Settings(_SourceSettings):
     @model_validator(mode="after")
     def _one_of_both(self) -> "VoxCeleb2Settings":
         if (self.path is None) == (self.lists is None):
-            raise ValueError("kind 'voxceleb2' needs path (your copy of the mp4 parts) or lists (utterance files)")
+            but = "" if self.path is None else ", not both"
+            raise ValueError(
+                f"kind 'voxceleb2' needs path (your copy of the mp4 parts) or lists (utterance files){but}"
+            )
         return self
 
 
