@@ -46,7 +46,7 @@ def validated(block: type[B], values: Any, where: str) -> B:
         message = problem["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         if problem["type"] == "extra_forbidden":
-            kind = f" for kind '{location[-2]}'" if len(keys) < len(location) else ""
+            kind = f" for kind '{location[-2]}'" if len(keys) > 1 and location[-2] != keys[-2] else ""
             raise InputError(f"{where}: unknown key '{key}'{kind}{_suggestion(block, location)}.") from None
         if problem["type"] in ("missing", "union_tag_not_found"):
             raise InputError(f"{where}: key '{key}' is missing.") from None
@@ -54,6 +54,8 @@ def validated(block: type[B], values: Any, where: str) -> B:
             kind, known = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
             name = problem["ctx"]["discriminator"].strip("'")
             raise InputError(f"{where}: '{key}.{name}' = {kind!r} is wrong: input should be one of {known}.") from None
+        if problem["type"] == "too_short" and problem.get("input") == []:
+            raise InputError(f"{where}: '{key}' is empty: it needs at least one entry.") from None
         if isinstance(problem.get("input"), dict):  # a whole block is at fault: its values would not read as a sentence
             raise InputError(f"{where}: {key}{': ' if key else ''}{message}.") from None
         raise InputError(f"{where}: '{key}' = {problem.get('input')!r} is wrong: {message}.") from None
@@ -83,12 +85,15 @@ def _suggestion(block: type[BaseModel], location: tuple[int | str, ...]) -> str:
     definitions = keys.get("$defs", {})
     for part in location[:-1]:
         kinds = keys.get("discriminator", {}).get("mapping", {})
-        nested = keys.get("properties", {}).get(part) or keys.get("additionalProperties", {})
+        # Of a mapping from names: with a pattern for the names, or without.
+        named = [*keys.get("patternProperties", {}).values(), keys.get("additionalProperties", {})]
+        nested = keys.get("properties", {}).get(part) or named[0]
         keys = {"$ref": kinds[part]} if part in kinds else nested
         options = [keys, *keys.get("anyOf", [])]
         name = next((option["$ref"] for option in options if "$ref" in option), "")
         keys = definitions.get(name.rpartition("/")[2], keys)
-    near = difflib.get_close_matches(str(location[-1]), keys.get("properties", {}), n=1)
+    known, given = keys.get("properties", {}), str(location[-1])
+    near = [key for key in known if key.startswith(f"{given}_")] or difflib.get_close_matches(given, known, n=1)
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 

@@ -68,7 +68,9 @@ def crop_clip(sheet: SheetRow, media: FetchRow, settings: CropSettings, track: T
             else:
                 rejected.append(moved)
     if not kept:
-        raise _why_none(track, rejected, covered)
+        if not covered:
+            raise Dropped("no-segment", _asks_for(sheet, media))
+        raise _why_none(track, rejected)
     kept.sort(key=lambda item: item[1].start)
     sides = {tube.start: _side(_inside(track.fits, tube)) for _, tube in kept}
     usual = float(np.median(np.concatenate([_inside(track.fits, tube)[:, 1] for _, tube in kept]))) * WINDOW_DECIMETRES
@@ -132,11 +134,20 @@ def centres(fits: np.ndarray, tube: Tube, fps: float, settings: CropSettings) ->
     return [[float(x), float(y)] for x, y in path.round(3)]
 
 
-def _why_none(track: Track, rejected: list[Tube], covered: int) -> Dropped:
+def _asks_for(sheet: SheetRow, media: FetchRow) -> str:
+    """Which frames a clip wants that its video does not have."""
+    if not (parts := sheet.parts(media.fps)):
+        return "the clip's sheet names no frames"
+    first = min(start for start, _, _ in parts)
+    return f"the clip asks for frames from {first} on, the video has {media.frames}"
+
+
+def _why_none(track: Track, rejected: list[Tube]) -> Dropped:
     """Why a clip has no tube: the reason against the longest of its tubes that shows a face."""
-    if not covered:
-        return Dropped("no-segment", f"{len(track.boxes)} frames")
     if not track.boxes.any():
+        if track.faces:
+            most = "1 face" if track.faces == 1 else f"{track.faces} faces"
+            return Dropped("no-face", f"{most}, none in the list's box ({len(track.boxes)} frames)")
         return Dropped("no-face", f"none in {len(track.boxes)} frames")
     shown = [tube for tube in rejected if tube.reason != "zero-size"]
     if not shown:

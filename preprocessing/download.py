@@ -49,7 +49,7 @@ class Patience:
     speed: float | None = None
 
 
-Why = Literal["refused", "broken", "timeout", "unreachable", "web-page", "too-large"]
+Why = Literal["refused", "broken", "timeout", "no-connection", "unreachable", "web-page", "too-large"]
 """Why a download fails."""
 
 
@@ -112,7 +112,8 @@ def download(
                     raise DownloadError(f"{times}; {_size(part)} bytes are kept for the next attempt.", broken[1])
     except requests.RequestException as error:
         words = f"Cannot download {url}: {_reason(error)}."
-        raise DownloadError(words, "timeout" if _timed_out(error) else "unreachable") from None
+        why: Why = "no-connection" if _unconnected(error) else "timeout" if _timed_out(error) else "unreachable"
+        raise DownloadError(words, why) from None
     except OSError as error:
         raise InputError(f"Cannot write {part}: {error.strerror}.") from None
     try:
@@ -211,6 +212,14 @@ def _cause(error: Exception) -> object:
     """The innermost cause of an error of requests."""
     cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
     return getattr(cause, "reason", None) or cause
+
+
+def _unconnected(error: Exception) -> bool:
+    """True when no connection came about: the name (or the proxy's) does not resolve, no way there, nobody listens."""
+    from urllib3.exceptions import NewConnectionError
+
+    cause = _cause(error)
+    return isinstance(getattr(cause, "original_error", cause), NewConnectionError)
 
 
 def _timed_out(error: Exception) -> bool:

@@ -13,6 +13,8 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,9 +193,26 @@ def _run(arguments: argparse.Namespace) -> None:
         rows = [fetcher.fetch(row) for row in progress(sheet, "fetch")]
     directory.mkdir(parents=True, exist_ok=True)
     write_stage(output, rows, FetchRow, bytes=sum({row.path: row.bytes for row in rows}.values()))
+    for row in rows:
+        if row.stage == "fetch":
+            log.info("%s dropped: %s: %s", row.clip, row.reason, row.detail)
+    log.info("shard %s: %s", output.stem, summary(rows, fetcher.may_pass))
     if any(fetcher.may_pass(row) for row in rows):
         leave(output, lambda path: write_rows(path, rows, FetchRow))
-        log.info("some downloads may still come: the next run tries them again")
+        log.info("the next run tries again what may still come")
+
+
+def summary(rows: list[FetchRow], may_pass: Callable[[FetchRow], bool]) -> str:
+    """What came of a shard, for people: clips here, dropped and given up by reason, and still to come."""
+    dropped = [row for row in rows if not row.kept and not may_pass(row)]
+    words = [f"{len(rows)} clips", f"{sum(row.kept for row in rows)} here"]
+    for over, what in ((False, "dropped for good"), (True, "given up, their attempts are used up")):
+        if reasons := Counter(row.reason for row in dropped if is_transient(row.reason) == over):
+            counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+            words.append(f"{reasons.total()} {what} ({counts})")
+    if waiting_for := sum(may_pass(row) for row in rows):
+        words.append(f"{waiting_for} may still come")
+    return ", ".join(words)
 
 
 def _check_addresses(sheet: list[SheetRow], path: Path) -> None:

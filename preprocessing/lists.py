@@ -1,6 +1,7 @@
 """The datasets' own lists: the registry, and how a list gets into the cache.
 
-``python -m preprocessing.lists`` says which are here; with ``--fetch`` it downloads what is missing.
+``python -m preprocessing.lists`` says which are here; with ``--fetch`` it downloads what is missing. Where a
+list cannot be fetched, a copy of your own may be named in the configuration: ``source.lists``, the file or its folder.
 """
 
 import functools
@@ -26,6 +27,7 @@ class ListFile(RegisteredFile):
 
     FOLDER = "lists"
     COMMAND = "preprocessing.lists"
+    ELSEWHERE = "; or name a copy of yours as source.lists in the configuration"
 
 
 class ListRecord(Block):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from preprocessing.cli import InputError, add_common, run_command
-from preprocessing.download import alone, download
+from preprocessing.download import DownloadError, alone, download
 from preprocessing.files import atomic, cache_root, sha256, write_json
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class RegisteredFile:
     """The cache's folder of these files."""
     COMMAND: ClassVar[str]
     """The module whose ``--fetch`` downloads them."""
+    ELSEWHERE: ClassVar[str] = ""
+    """What else a user can do who cannot download one, as the rest of a sentence."""
 
     @property
     def title(self) -> str:
@@ -102,7 +104,10 @@ class RegisteredFile:
             there = self.path.is_file()
             if self.gated or (there and (self.sha256 == UNVERIFIED or self.fits(self.path))):
                 return self.require()
-            download(self.url, self.path, lambda part: self._check(part, f"{self.url} gave"))
+            try:
+                download(self.url, self.path, lambda part: self._check(part, f"{self.url} gave"))
+            except DownloadError as error:
+                raise InputError(f"{str(error).rstrip('.')}{self.ELSEWHERE}.") from None
             self._record()
         return self.path
 
@@ -125,9 +130,9 @@ class RegisteredFile:
     def _how_to_get(self) -> str:
         """What is with a file that is not there, and what to do, as the rest of a sentence."""
         if self.gated:
-            return f"gated: get it from {self.url} ({self.licence}) and put it at {self.path}"
+            return f"gated: get it from {self.url} ({self.licence}) and put it at {self.path}{self.ELSEWHERE}"
         command = f"python -m {self.COMMAND} {self.name} --fetch"
-        return f"missing: `{command}` downloads it from {self.url} ({self.licence}) to {self.path}"
+        return f"missing: `{command}` downloads it from {self.url} ({self.licence}) to {self.path}{self.ELSEWHERE}"
 
     def _found(self, path: Path) -> str:
         """The digest of ``path`` of the kind that is registered."""

@@ -6,6 +6,7 @@ given); the frame of the shard with outlines, landmarks and the world's axes; th
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +93,19 @@ def column(reader: ShardReader, sample: Sample, index: int, side: int, tube: Tub
     sheet = Image.new("RGB", (side, len(pictures) * (side + GAP) - GAP), (255, 255, 255))
     for row, picture in enumerate(pictures):
         sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (0, row * (side + GAP)))
-    text = f"{sample.clip} #{number} {sample.split}"
-    ImageDraw.Draw(sheet).text((4, 3), text, fill=(255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0))
+    pen = ImageDraw.Draw(sheet)
+    text = label(sample.clip, f"#{number} {sample.split}", side - 8, pen.textlength)
+    pen.text((4, 3), text, fill=(255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0))
     return sheet
+
+
+def label(clip: str, rest: str, width: float, length: Callable[[str], float]) -> str:
+    """``clip`` and ``rest`` in at most ``width`` pixels by ``length``: the middle of a long name is left out."""
+    text, kept = f"{clip} {rest}", len(clip) - 1
+    while length(text) > width and kept > 1:
+        kept -= 1
+        text = f"{clip[: kept - kept // 2]}...{clip[len(clip) - kept // 2 :]} {rest}"
+    return text
 
 
 def contact_sheet(

@@ -44,9 +44,13 @@ class DownloadSettings(Block):
         default=1, ge=0, description="pause between the requests that one YouTube video takes, in seconds"
     )
     kib_per_second: float | None = Field(default=None, gt=0, description="fastest transfer of one job; null: no limit")
-    refusals: int = Field(default=3, ge=1, description="answers 403 in a row after which a site is left alone")
+    refusals: int = Field(
+        default=3, ge=1, description="answers 403, or missing connections, in a row that end requests"
+    )
     cooling_seconds: float = Field(
-        default=3600, ge=0, description="how long this machine leaves a site alone that has blocked it, in seconds"
+        default=3600,
+        ge=0,
+        description="how long this machine leaves a site alone that blocked it or is out of reach, in s",
     )
     lines: int = Field(
         default=1080, ge=144, description="wanted height of a YouTube video: the next one not above it, else the lowest"
@@ -110,7 +114,10 @@ class VoxCeleb2Settings(_SourceSettings):
     @model_validator(mode="after")
     def _one_of_both(self) -> "VoxCeleb2Settings":
         if (self.path is None) == (self.lists is None):
-            raise ValueError("kind 'voxceleb2' needs path (your copy of the mp4 parts) or lists (utterance files)")
+            but = "" if self.path is None else ", not both"
+            raise ValueError(
+                f"kind 'voxceleb2' needs path (your copy of the mp4 parts) or lists (utterance files){but}"
+            )
         return self
 
 

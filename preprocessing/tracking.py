@@ -38,11 +38,13 @@ class Track:
     """What was found: boxes [frames, 4] (zero rows without a face), and per sampled frame the scaled orthographic fit.
 
     The first box is of frame ``start``. ``fits`` has rows (frame, pixels per decimetre, x, y of the face's origin).
+    ``faces`` is the largest number of faces detected in one frame, whichever was meant.
     """
 
     boxes: np.ndarray
     fits: np.ndarray
     start: int = 0
+    faces: int = 0
 
     @property
     def end(self) -> int:
@@ -87,12 +89,14 @@ class _Follower:
         self.boxes: dict[int, Box] = {}
         self.fits: list[tuple[float, float, float, float]] = []
         self.last: Box = ZERO
+        self.faces = 0
 
     def look(self, frames: Sequence[Numbered], samples: Container[int] = ()) -> None:
         """Detect the face in frames that follow on those of before, or on one of ``samples``."""
         for (number, _), candidates in zip(frames, self.detect([frame for _, frame in frames]), strict=True):
             if number - 1 in samples:
                 self.last = self.boxes[number - 1]
+            self.faces = max(self.faces, len(candidates))
             self.boxes[number] = pick(candidates, self.last, self.place)
             self.last = self.last if self.boxes[number] == ZERO else self.boxes[number]
 
@@ -123,7 +127,7 @@ class _Follower:
         """What was found."""
         first, last = min(self.boxes, default=0), max(self.boxes, default=-1)
         table = np.array([self.boxes.get(i, ZERO) for i in range(first, last + 1)], np.float64).reshape(-1, 4)
-        return Track(table, np.array(self.fits, np.float64).reshape(-1, 4), first)
+        return Track(table, np.array(self.fits, np.float64).reshape(-1, 4), first, self.faces)
 
 
 def _mixed(before: Box, after: Box, share: float) -> Box:

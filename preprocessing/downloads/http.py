@@ -4,7 +4,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from preprocessing.download import DownloadError, Patience, download
-from preprocessing.downloads.sites import Forbidden
+from preprocessing.downloads.sites import Forbidden, Unreachable
 from preprocessing.reasons import Dropped
 from preprocessing.settings import DownloadSettings
 
@@ -42,6 +42,8 @@ def bring(url: str, folder: Path, settings: DownloadSettings) -> Path:
     try:
         download(url, media, lambda part: None, patience, NOT_MEDIA, most=settings.max_mb << 20)
     except DownloadError as error:
+        if error.why == "no-connection":
+            raise Unreachable("server-error", str(error)) from None
         if error.why != "refused":
             raise Dropped(REASONS[error.why], str(error)) from None
         kind = Forbidden if error.status == HTTPStatus.FORBIDDEN else Dropped

@@ -15,7 +15,11 @@ from preprocessing.settings import DownloadSettings
 
 
 class LeftAlone(Dropped):
-    """Nothing was asked of a site, since it blocked this machine a short while ago."""
+    """Nothing was asked of a site: it blocked this machine, or could not be reached, a short while ago."""
+
+
+class Unreachable(LeftAlone):
+    """No connection to the site came about, which says nothing of the file: several in a row, and it is left alone."""
 
 
 class Forbidden(Dropped):
@@ -47,6 +51,9 @@ class Site:
             # A clock that was set back must not make anybody wait longer than usual.
             if 0 <= now - state.get("blocked", -1e9) < self.settings.cooling_seconds:
                 since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(state["blocked"]))
+                if state.get("unreached"):
+                    words = f"no connection to the site: {state['words']} ({since} UTC)"
+                    raise LeftAlone("server-error", f"not asked: {words}")
                 raise LeftAlone("blocked", f"not asked: {self.name} blocked this machine at {since} UTC")
             started = min(state.get("started", -1e9), now)
             wait: float = max(0.0, started + self.settings.throttle_seconds - now)
@@ -58,12 +65,19 @@ class Site:
         with self._state() as state:
             state["refusals"] = state.get("refusals", 0) + 1
             if at_once or state["refusals"] >= self.settings.refusals:
+                state |= {"blocked": time.time(), "words": words, "unreached": 0}
+
+    def unreached(self, words: str) -> None:
+        """Count a connection that did not come about; as many in a row as refusals end all requests for a while."""
+        with self._state() as state:
+            state["unreached"] = state.get("unreached", 0) + 1
+            if state["unreached"] >= self.settings.refusals:
                 state |= {"blocked": time.time(), "words": words}
 
     def answered(self) -> None:
-        """The site answered as it should: refusals are counted anew."""
+        """The site answered as it should: refusals and missing connections are counted anew."""
         with self._state() as state:
-            state["refusals"] = 0
+            state |= {"refusals": 0, "unreached": 0}
 
     @contextlib.contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:

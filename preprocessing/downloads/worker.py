@@ -1,7 +1,7 @@
 """The child process that downloads: ``python -m preprocessing.downloads.worker``, spoken to in lines of JSON.
 
 Its first word is ``ready``. A job names url, file, store and settings. The answers are ``started`` once the download
-has its turn, then ``done``, ``failed`` (reason, detail, whether anything was asked of the site) or ``wrong`` (a
+has its turn, then ``done``, ``failed`` (reason, detail, whether the site was reached) or ``wrong`` (a
 sentence that ends the stage). Its starter kills it, and all it started, when a download takes too long; when the
 starter is gone it ends itself.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 from preprocessing.cli import InputError
 from preprocessing.downloads import http
-from preprocessing.downloads.sites import Forbidden, LeftAlone, Site
+from preprocessing.downloads.sites import Forbidden, LeftAlone, Site, Unreachable
 from preprocessing.reasons import PERMANENT, Dropped
 from preprocessing.settings import DownloadSettings
 
@@ -42,6 +42,9 @@ def bring(url: str, stored: Path, settings: DownloadSettings, started: Callable[
         started()
         try:
             media = _library(url)(url, folder, settings)
+        except Unreachable as dropped:
+            site.unreached(dropped.detail)
+            raise
         except Dropped as dropped:
             if dropped.reason in ("blocked", "rate-limit"):
                 # A bot check, or 429 after all the waiting, leaves no doubt.

@@ -20,7 +20,7 @@ from yt_dlp.globals import all_plugins_loaded, plugin_dirs
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import DownloadCancelled, GeoRestrictedError, UnsupportedError, YoutubeDLError
 
-from preprocessing.downloads.sites import Forbidden
+from preprocessing.downloads.sites import Forbidden, Unreachable
 from preprocessing.files import cache_root
 from preprocessing.reasons import Dropped
 from preprocessing.settings import DownloadSettings
@@ -50,6 +50,12 @@ MESSAGES = tuple(
 
 STATUSES = {401: "private", 403: "blocked", 404: "removed", 410: "removed", 429: "rate-limit"}
 """Reasons by the status of a request that failed without such words."""
+
+NO_CONNECTION = re.compile(
+    r"Failed to resolve|Name or service not known|Temporary failure in name resolution|Network is unreachable"
+    r"|No route to host|Connection refused"
+)
+"""What the system says where no connection comes about, as yt-dlp hands it through."""
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.ENAMETOOLONG)
 """Errors that are not the video's fault."""
@@ -118,6 +124,8 @@ def bring(url: str, folder: Path, settings: DownloadSettings) -> Path:
         # Without words of YouTube's a 403 may be of this one format.
         single = any(isinstance(cause, HTTPError) and cause.status == 403 for cause in _causes(error))
         dropped = reason(error)
+        if dropped == "server-error" and NO_CONNECTION.search(words(error)):
+            raise Unreachable(dropped, words(error)) from None
         raise (Forbidden if single and dropped == "blocked" else Dropped)(dropped, words(error)) from None
     with open(media, "rb") as stream:
         os.fsync(stream.fileno())

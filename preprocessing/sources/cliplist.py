@@ -76,7 +76,7 @@ class ListSource:
 
     def entries(self) -> list[Entry]:
         """See :class:`preprocessing.sources.Source`."""
-        table = clips.read_csv(self.path, COLUMNS, optional=OPTIONAL)
+        table = clips.read_csv(self.path, COLUMNS, optional=OPTIONAL, needs="clip, person, and url or file")
         if (table["url"] == "").all() and (table["file"] == "").all():
             raise InputError(f"{self.path} says in no row where the clip is: it needs a column url or file.")
         table["sha256"] = table["sha256"].str.lower()
@@ -102,14 +102,16 @@ class ListSource:
 
     def _split(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table's splits, whose leaks are only said; where it has none every fourth person is held out."""
+        kept = table[table["problem"] == ""].drop_duplicates("clip")
         if (table["split"] == "").all():
-            number = pd.Series(pd.factorize(table["person"], sort=True)[0], table.index)
-            split = (number % PEOPLE == PEOPLE - 1).map({True: "test", False: "train"})
+            test = sorted(kept["person"].unique())[PEOPLE - 1 :: PEOPLE]
+            split = table["person"].isin(test).map({True: "test", False: "train"})
             log.info("%s has no splits: every fourth person is held out", self.path)
             return clips.held_out_together(table.assign(split=split))
         table = table.assign(split=table["split"].mask(table["split"] == "", "train"))
+        kept = table.loc[kept.index]
         for column in ("person", "video"):
-            both = set.intersection(*(set(table.loc[table["split"] == part, column]) for part in ("train", "test")))
+            both = set.intersection(*(set(kept.loc[kept["split"] == part, column]) for part in ("train", "test")))
             if both:
                 log.warning("%s: %s %s in both train and test", self.path, column, ", ".join(sorted(both)[:5]))
         return table

@@ -55,12 +55,18 @@ def after(first: str, last: str) -> pa.Check:
 
 
 def read_csv(
-    path: Path | zipfile.Path, columns: Sequence[str], *, optional: Sequence[str] = (), header: bool = True
+    path: Path | zipfile.Path,
+    columns: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    header: bool = True,
+    needs: str = "",
 ) -> pd.DataFrame:
     """The rows of a CSV file as text, with ``list`` (its name), ``line`` and ``problem``.
 
     Without a ``header`` the file's columns are ``columns``. Other columns than these are left out, missing
-    ``optional`` ones are empty. Raises :class:`InputError` for a file that is no such table.
+    ``optional`` ones are empty. ``needs`` says in words what a table needs, where that is more than ``columns``. Raises
+    :class:`InputError` for a file that is no such table.
     """
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -79,7 +85,9 @@ def read_csv(
     except (csv.Error, *BROKEN_ZIP) as error:
         raise InputError(f"{path} is not a CSV table: {error}.") from None
     if missing := [name for name in columns if name not in names]:
-        raise InputError(f"{path} has no column '{missing[0]}'; it needs {', '.join(columns)}.")
+        marks = {";": "a semicolon", "\t": "a tab"}
+        found = next((f" (separated by {marks[mark]}, not a comma)" for mark in marks if mark in "".join(names)), "")
+        raise InputError(f"{path} has no column '{missing[0]}'{found}; it needs {needs or ', '.join(columns)}.")
     if not rows:
         raise InputError(f"{path} lists no clips.")
     counts = np.array([len(row) for row in rows])

@@ -135,7 +135,11 @@ class VoxCeleb2Source:
         table = pd.DataFrame(
             {name: parts.str[place] for name, place in (("person", -3), ("video", -2), ("number", -1))}
         )
-        table = clips.checked(table.fillna("").astype(str).assign(problem=""), _PARTS)
+        table = table.fillna("").astype(str)
+        # A file too far up has the name of a folder, or none, where its video should be.
+        astray = ~table["video"].str.fullmatch(r"[A-Za-z0-9_-]{11}") & table["video"].str.fullmatch(r"id\d{5}")
+        words = "is not in …/" + table["video"] + "/{video}/"
+        table = clips.checked(table.assign(problem=words.where(astray, "")), _PARTS)
         test = pd.Series(files).str.contains(r"(?:^|/)test/")
         return table.assign(
             clip=table["person"] + "#" + table["video"] + "#" + table["number"],

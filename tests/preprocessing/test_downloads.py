@@ -126,11 +126,16 @@ def test_what_servers_do_becomes_a_reason_with_their_words(web: Web, tmp_path: P
     assert sorted(path.name for path in shard.store.glob("*.mp4")) == ["moved.mp4"]
 
 
-def test_only_passing_failures_are_tried_again(web: Web, tmp_path: Path, videos, monkeypatch: pytest.MonkeyPatch):
+def test_only_passing_failures_are_tried_again(
+    web: Web, tmp_path: Path, videos, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     web.files |= dict.fromkeys(("good.mp4", "late.mp4", "lost.mp4", "never.mp4"), videos["v.mp4"])
     web.answers |= {"late.mp4": (503, {}), "lost.mp4": (404, {}), "never.mp4": (503, {})}
     shard = Shard(tmp_path / "d", clips(web, "good.mp4", "late.mp4", "lost.mp4", "never.mp4"), attempts=3)
     first = shard.run()
+    said = capsys.readouterr().err
+    assert "shard 00000: 4 clips, 1 here, 1 dropped for good (removed 1), 2 may still come" in said
+    assert "late.mp4 dropped: server-error: " in said
     table = waiting(shard.output.parent)["00000"]
     assert table.name == "00000.again1.parquet"
     looked: list[str] = []
@@ -154,6 +159,7 @@ def test_only_passing_failures_are_tried_again(web: Web, tmp_path: Path, videos,
     ]
     third = shard.rerun()
     assert (third["never.mp4"].reason, third["never.mp4"].attempts) == ("server-error", 3)
+    assert "1 given up, their attempts are used up (server-error 1)" in capsys.readouterr().err
     # Its attempts are used up: no new table, so that nothing is run again.
     assert waiting(shard.output.parent)["00000"].name == "00000.again2.parquet"
     web.paths.clear()
@@ -202,6 +208,32 @@ def test_several_files_forbidden_in_a_row_are_a_block(web: Web, tmp_path: Path, 
         ("blocked", 0),
     ]
     assert "f.mp4" not in web.paths
+
+
+def test_without_a_connection_no_clip_loses_an_attempt(tmp_path: Path):
+    """Nobody listens there."""
+    names = [f"{letter}.mp4" for letter in "abcd"]
+    entries = [Entry(name, name, "ann", ((0, -1, "train"),), url=f"http://127.0.0.1:1/{name}") for name in names]
+    shard = Shard(tmp_path / "d", entries, refusals=3)
+    rows = shard.run()
+    assert {(row.reason, row.attempts) for row in rows.values()} == {("server-error", 0)}
+    for name in names[:3]:
+        assert f"http://127.0.0.1:1/{name}" in rows[name].detail and "refused" in rows[name].detail
+    assert rows["d.mp4"].detail.startswith("not asked: no connection to the site: ")
+    assert waiting(shard.output.parent)
+
+
+def test_connections_that_fail_now_and_then_are_no_silence_of_the_site():
+    site = Site("https://example.org/a", DownloadSettings(throttle_seconds=0, refusals=2, cooling_seconds=100))
+    for _ in range(3):
+        site.unreached("Failed to resolve")
+        site.turn()
+        site.answered()
+    site.unreached("Failed to resolve")
+    site.unreached("Failed to resolve")
+    with pytest.raises(LeftAlone, match="no connection to the site: Failed to resolve") as raised:
+        site.turn()
+    assert raised.value.reason == "server-error"
 
 
 def test_a_download_that_takes_too_long_is_killed_and_continued(web: Web, tmp_path: Path):

@@ -45,7 +45,9 @@ def test_the_registry_is_complete() -> None:
 
 
 def test_a_list_is_fetched_once_checked_and_found(small: Web, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"missing: `python -m preprocessing\.lists vox-metadata\.csv --fetch`"):
+    with pytest.raises(
+        InputError, match=r"missing: `python -m preprocessing\.lists vox-metadata\.csv --fetch`.* source\.lists"
+    ):
         lists.find("vox-metadata.csv", None)
     output = tmp_path / "marker.json"
     for _ in range(2):
@@ -66,6 +68,9 @@ def test_another_file_is_refused(small: Web, capsys: pytest.CaptureFixture[str])
             lists.main([name, "--fetch"])
         assert f"{name} gave a file with {kind} " in capsys.readouterr().err
         assert not lists.registered(name).path.exists()
+    del small.files["other.zip"]
+    with pytest.raises(InputError, match=r"404 .*; or name a copy of yours as source\.lists in the configuration\.$"):
+        lists.registered("other.zip").fetch()
     small.files["other.zip"] = SHEET
     lists.main(["other.zip", "--fetch"])
     assert lists.registered("other.zip").state() == "here"

@@ -81,6 +81,15 @@ def test_the_command_writes_parquet_and_csv_alike(tmp_path: Path):
             "unknown key 'source.paht' for kind 'folder' (did you mean 'path'?)",
         ),
         ('{"source": {"kind": "voxceleb2"}}', "kind 'voxceleb2' needs path (your copy of the mp4 parts) or lists"),
+        ('{"source": {"kind": "voxceleb2", "path": "a", "lists": "b"}}', "or lists (utterance files), not both."),
+        (
+            '{"source": {"kind": "talkinghead1kh", "parts": []}}',
+            "'source.parts' is empty: it needs at least one entry.",
+        ),
+        (
+            '{"source": {"kind": "embedded", "scan": {"wall": 3}}}',
+            "key 'source.scan.wall' (did you mean 'wall_seconds'?).",
+        ),
         ('{"source": {"kind": "talkinghead1kh", "parts": ["tran"]}}', "'source.parts.0' = 'tran' is wrong"),
         ('{"source": {"kind": "folder", "path": "/nowhere"}}', "/nowhere is not a folder"),
         ('{"source": {"kind": "embedded", "path": "x"}}', "unknown key 'source.path' for kind 'embedded'."),

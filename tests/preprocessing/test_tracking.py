@@ -99,7 +99,7 @@ def test_the_face_that_a_list_means_is_followed_not_the_largest():
     mine, larger, place = (10.0, 10.0, 50.0, 50.0), (80.0, 10.0, 150.0, 90.0), (0.0, 0.0, 60.0, 70.0)
     boxes = {i: [larger, mine] if 5 <= i < 20 else [larger] for i in range(30)}
     track = follow(Video(30), (0, 30), Detector(boxes), nothing, every=1, place=place)
-    assert np.all(track.boxes[5:20] == mine)
+    assert np.all(track.boxes[5:20] == mine) and track.faces == 2
     assert not track.boxes[:5].any() and not track.boxes[20:].any()
 
 

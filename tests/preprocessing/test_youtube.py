@@ -4,6 +4,7 @@ YouTube itself is never reached.
 """
 
 import errno
+import socket
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ from yt_dlp.utils import (
 )
 
 from preprocessing.downloads import worker, youtube
-from preprocessing.downloads.sites import Forbidden, LeftAlone
+from preprocessing.downloads.sites import Forbidden, LeftAlone, Unreachable
 from preprocessing.reasons import Dropped
 from preprocessing.settings import DownloadSettings
 from preprocessing.video import scan
@@ -116,6 +117,21 @@ def test_silence_is_a_timeout_and_nobody_there_is_not(bring, web: Web, tmp_path:
     assert raised.value.reason == "timeout"
     with pytest.raises(Dropped, match="refused") as raised:
         bring("http://127.0.0.1:1/v.mp4", tmp_path / "d")
+    assert raised.value.reason == "server-error"
+
+
+def test_without_a_network_the_site_is_not_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """YouTube's own extractor, where no name resolves."""
+
+    def resolve(*_: object, **__: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with pytest.raises(Unreachable, match="Temporary failure in name resolution") as raised:
+        youtube.bring(ADDRESS, tmp_path, SETTINGS)
     assert raised.value.reason == "server-error"
 
 

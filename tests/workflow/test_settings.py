@@ -124,6 +124,10 @@ def test_own_clips_become_a_run_of_their_own(tmp_path):
         ({"quux": 1}, "configuration: unknown key 'quux'."),
         ({"model": {"num_base": 3}}, "configuration: unknown key 'model.num_base' (did you mean 'num_bases'?)."),
         ({"model": {"render": {"neer": 1}}}, "configuration: unknown key 'model.render.neer' (did you mean 'near'?)."),
+        (
+            {"datasets": {"mine": {"source": {"kind": "embedded"}, "download": {"throttle": 3}}}},
+            "configuration: unknown key 'datasets.mine.download.throttle' (did you mean 'throttle_seconds'?).",
+        ),
         ({"seed": "x"}, "configuration: 'seed' = 'x' is wrong"),
         ({"seed": -1}, "configuration: 'seed' = -1 is wrong: input should be greater than or equal to 0."),
         ({"train_on": ["x"]}, "configuration: train_on names 'x', which is not one of datasets (embedded)."),

@@ -109,6 +109,16 @@ def test_the_users_own_splits_hold_and_their_leaks_are_said(tmp_path: Path, capl
     assert parts == ["test", "train"] and "person p in both train and test" in caplog.text
 
 
+def test_dropped_rows_take_no_part_in_the_splits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    rows = ["a,p,a.mp4,test,", "a,q,b.mp4,train,", "c,p,a.mp4,train,x", "d,q,b.mp4,train,"]
+    entries(tmp_path, "clip,person,file,split,start", *rows)
+    assert "both train and test" not in caplog.text
+    rows = ["bad,o,x.mp4,x", *(f"{n},p{n},v{n}.mp4," for n in range(4))]
+    parts = {entry.clip: entry.segments[0][2] for entry in entries(tmp_path, "clip,person,file,start", *rows)[1:]}
+    assert parts == {"0": "train", "1": "train", "2": "train", "3": "test"}
+
+
 def test_files_are_beside_the_table(tmp_path: Path) -> None:
     opened = source(tmp_path / "lists", "clip,person,file", "a,p,sub/a.mp4")
     with pytest.raises(Dropped, match="missing"):
@@ -120,7 +130,8 @@ def test_files_are_beside_the_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (("clip,file", "a,b"), "has no column 'person'"),
+        (("clip,file", "a,b"), "has no column 'person'; it needs clip, person, and url or file"),
+        (("clip;person;file", "a;p;b"), r"has no column 'clip' \(separated by a semicolon, not a comma\)"),
         (("clip,person", "a,b"), "it needs a column url or file"),
     ],
 )

@@ -163,6 +163,9 @@ def test_a_copy_of_voxceleb2_stays_in_place(tmp_path: Path) -> None:
     assert source.bring(entries[0].file, "", tmp_path) == tmp_path / "dev/mp4/id00012/aaaaaaaaaaa/00001.mp4"
     with pytest.raises(Dropped, match="missing"):
         source.bring("gone.mp4", "", tmp_path)
+    write(tmp_path / "dev/mp4/id00012/00009.mp4", "x")
+    details = [entry.detail for entry in source.entries() if entry.reason]
+    assert details[0] == "dev/mp4/id00012/00009.mp4: is not in …/id00012/{video}/"
 
 
 def test_places_without_clips_are_one_sentence(tmp_path: Path) -> None:
