@@ -30,7 +30,7 @@ demo: $(READY) clips
 	echo "Report: $(CURDIR)/results/demo/report.html"
 
 test: $(READY) clips
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

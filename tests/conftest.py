@@ -14,6 +14,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
 
 from model.settings import ModelSettings
 from preprocessing.cameras import FFHQ_FOCAL, from_pose, intrinsics, label
@@ -55,37 +56,39 @@ def encoded(array: np.ndarray, kind: str) -> bytes:
     return stream.getvalue()
 
 
-PROJECTS = ("chain", "small", "named")
-"""Fixtures that run Snakemake for a minute or more, once in the process that asks for them."""
-
-RUNS = ("tests/workflow/", "tests/faults/")
-"""Folders of the tests that run Snakemake."""
-
-LONGEST = ("chain", "small", "named", "tests/workflow/test_bad_input.py", "tests/workflow/test_planning.py")
-"""The groups that take minutes, the longest first: processes take groups in the order of collection."""
-
-
-def group_of(item: pytest.Item) -> str:
-    """The project that a test shares, or its file: what stays in one process."""
-    file = item.nodeid.partition("::")[0]
-    shared = (name for name in PROJECTS if name in getattr(item, "fixturenames", ()) and file.startswith(RUNS))
-    return next(shared, file)
+LONGEST = (
+    ("tests/workflow/test_chain.py", "tests/workflow/test_browser.py", "tests/workflow/test_killed.py"),
+    ("tests/workflow/test_slurm.py", "tests/workflow/test_kubernetes.py", "tests/workflow/test_s3.py"),
+    ("tests/faults/test_clocks_and_repair.py", "tests/faults/test_names.py"),
+    ("tests/workflow/test_bad_input.py",),
+    ("tests/workflow/test_planning.py",),
+)
+"""Files that take minutes, the longest first; those in one group share a project that is made once in their process."""
 
 
-def _rank(item: pytest.Item) -> int:
-    """When a test's turn is: those of the longest groups, those that run Snakemake, the others."""
-    group = group_of(item)
-    if group in LONGEST:
-        return LONGEST.index(group)
-    return len(LONGEST) + (not group.startswith(RUNS))
+def group_of(nodeid: str) -> str:
+    """What stays in one process: a test's file, or the files that share a project."""
+    file = nodeid.partition("::")[0]
+    return next((group[0] for group in LONGEST if file in group), file)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file, and those that share a project, stay in one process; the longest groups begin first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    items.sort(key=_rank)
+    """The longest groups begin first: processes take groups in the order of collection."""
+    order = [group[0] for group in LONGEST]
+    items.sort(key=lambda item: order.index(group) if (group := group_of(item.nodeid)) in order else len(order))
+
+
+class ByProject(LoadScopeScheduling):
+    """pytest-xdist's distribution by scope, the scope being the project that tests share."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByProject:
+    """Called where tests run in several processes."""
+    return ByProject(config, log)
 
 
 @pytest.fixture(scope="session")
