@@ -76,4 +76,4 @@ class FnevrTraining(FirstOrderTraining):
     loss_weights: FnevrLossWeights = Field(default_factory=FnevrLossWeights, description="losses")
 
 
-LACKS = "without the DECA vertex term and the pose editor"
+
