@@ -77,3 +77,23 @@ class FnevrTraining(FirstOrderTraining):
 
 
 
+
+
+def claim(model: FnevrModel, training: FnevrTraining) -> str:
+    """What a row of a table may say: the authors' sizes and losses, or less of them; in either case what is not there."""
+    sizes = {"common_params", "generator_params", "kp_detector_params", "resolution"}
+    full = training.features == "vgg19" and model.model_dump(include=sizes) == FnevrModel().model_dump(include=sizes)
+    return f"{'trained here' if full else 'mini'} without the DECA vertex term and the pose editor"
+
+
+KIND = Kind(
+    name="fnevr",
+    model=FnevrModel,
+    training=FnevrTraining,
+    method="model.baselines.fnevr.method",
+    motions={"absolute": "first", "relative": "first", "relative_best": "best"},
+    views=False,
+    claim=claim,
+    outputs=("prediction", "deformed"),
+    official=True,
+)
