@@ -1,13 +1,11 @@
 """What the methods of the first-order family have in common when they are built, trained and driven."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
-from model.baselines.firstorder.adversary import FirstOrderAdversary
 from model.baselines.firstorder.network import FirstOrderNetwork
 from model.baselines.firstorder.objective import FirstOrderObjective
 from model.baselines.firstorder.pairs import FramePairSampler
@@ -16,6 +14,11 @@ from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTrain
 from model.data import FrameStore
 from model.method import Method, Reenactor
 from preprocessing.cli import validated
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from model.baselines.firstorder.adversary import FirstOrderAdversary
 
 
 class FirstOrderMethod(Method):
@@ -58,25 +61,28 @@ class FirstOrderMethod(Method):
         return FramePairSampler(store, settings, seed)
 
     def adversary(
-        self, fabric: Fabric, model: FirstOrderModel, settings: FirstOrderTraining, seed: int
-    ) -> FirstOrderAdversary | None:
+        self, fabric: "Fabric", model: FirstOrderModel, settings: FirstOrderTraining, seed: int
+    ) -> "FirstOrderAdversary | None":
         """The discriminator; none where its loss has no weight in the generator's, as in the authors' code."""
+        # Lightning Fabric, which it imports, takes seconds that animation need not wait for.
+        from model.baselines.firstorder.adversary import FirstOrderAdversary
+
         return FirstOrderAdversary(fabric, model, settings) if settings.loss_weights.generator_gan else None
 
     def reenactor(self, network: FirstOrderNetwork, output: str) -> Reenactor[Any]:
         return FirstOrderReenactor(self.kind, network, output)
 
-    def summary(self, model: FirstOrderModel) -> str:
-        """Keypoints, widths and what the generator does, in one sentence."""
+    def sizes(self, model: FirstOrderModel) -> dict[str, str]:
         common, detector, generator = model.common_params, model.kp_detector_params, model.generator_params
-        motion = "keypoints with Jacobians" if common.estimate_jacobian else "keypoints"
-        occlusion = "an occlusion map and " if generator.estimate_occlusion_map else ""
-        return (
-            f"{common.num_kp} {motion} from an hourglass of {detector.num_blocks} halvings from "
-            f"{detector.block_expansion} channels, dense motion with {occlusion}{common.num_kp + 1} masks, and a "
-            f"generator that warps {generator.features} channels at 1/{2**generator.num_down_blocks} of "
-            f"{model.resolution} pixels."
-        )
+        dense = generator.dense_motion_params
+        return {
+            "images": f"{model.resolution}² pixels",
+            "keypoints": f"{common.num_kp}, {'with' if common.estimate_jacobian else 'without'} Jacobians",
+            "keypoint detector": f"{detector.num_blocks} halvings from {detector.block_expansion} channels",
+            "dense motion": f"{dense.num_blocks} halvings from {dense.block_expansion} channels, at"
+            f" {dense.scale_factor:g} of the size",
+            "generator": f"warps {generator.features} channels at 1/{2**generator.num_down_blocks} of the size",
+        }
 
     def compile(self, network: FirstOrderNetwork) -> None:
         """Generator and keypoint detector; the network itself is never called as a whole."""
