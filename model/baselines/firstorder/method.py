@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
 from model.baselines.firstorder.network import FirstOrderNetwork
 from model.baselines.firstorder.objective import FirstOrderObjective
 from model.baselines.firstorder.pairs import FramePairSampler
@@ -29,13 +26,17 @@ class FirstOrderMethod(Method):
         """The names of the networks of its authors that it can be compared with (:mod:`model.baselines.check`)."""
         return (self.kind.name,)
 
-    def official_settings(self, name: str, model_params: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    def official_settings(
+        self, name: str, model_params: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+    ) -> FirstOrderModel:
         """Settings of the authors' network ``name`` from their ``model_params``.
 
         ``shapes`` of a state dict tell the widths that their code does not make parameters. InputError names a wrong
         key or value.
         """
-        return validated(self.kind.model, dict(model_params), "model_params")
+        settings = validated(self.kind.model, model_params, "model_params")
+        assert isinstance(settings, FirstOrderModel)
+        return settings
 
     def groups(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> list[dict[str, Any]]:
         """Generator and keypoint detector, each with its rate; what else a network has stays as it is."""
@@ -44,20 +45,12 @@ class FirstOrderMethod(Method):
             {"params": list(network.kp_detector.parameters()), "lr": settings.lr_kp_detector},
         ]
 
-    def objective(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> nn.Module:
-        """The losses; on several GPUs batch normalisation first becomes synchronised, as in the authors' code.
-
-        It keeps its names. It does not exist on CPUs, where every process normalises by its own part of the batch.
-        """
-        if settings.devices * settings.nodes > 1 and torch.cuda.is_available():
-            nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        return self.losses(network, settings)
-
-    def losses(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> FirstOrderObjective:
-        """The kind's losses around ``network``."""
+    def objective(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> FirstOrderObjective:
         return FirstOrderObjective(network, settings)
 
-    def sampler(self, store: FrameStore, model: FirstOrderModel, settings: FirstOrderTraining, seed: int) -> FramePairSampler:
+    def sampler(
+        self, store: FrameStore, model: FirstOrderModel, settings: FirstOrderTraining, seed: int
+    ) -> FramePairSampler:
         return FramePairSampler(store, settings, seed)
 
     def adversary(
@@ -71,6 +64,13 @@ class FirstOrderMethod(Method):
 
     def reenactor(self, network: FirstOrderNetwork, output: str) -> Reenactor[Any]:
         return FirstOrderReenactor(self.kind, network, output)
+
+    def summary(self, model: FirstOrderModel) -> str:
+        """What moves, and where the idea is from; kinds say more."""
+        return (
+            f"Motion is that of {model.common_params.num_kp} learned keypoints and what is around them: a first-order "
+            "motion model (Siarohin et al.,\nNeurIPS 2019), written anew."
+        )
 
     def sizes(self, model: FirstOrderModel) -> dict[str, str]:
         common, detector, generator = model.common_params, model.kp_detector_params, model.generator_params

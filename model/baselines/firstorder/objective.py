@@ -43,12 +43,15 @@ class FirstOrderObjective(nn.Module):
     """FOMM's losses: perceptual pyramid, equivariance of keypoints and Jacobians, and the adversary's.
 
     Figures are the weighted terms, as the authors' logs have them, and the L1 of the prediction and of the warped
-    source against the driver's frame.
+    source against the driver's frame. On several GPUs the network's batch normalisation becomes synchronised, as the
+    authors' is, and keeps its names; on CPUs, where that does not exist, every process normalises by its own part.
     """
 
     def __init__(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> None:
         super().__init__()
         self.network, self.settings = network, settings
+        if settings.devices * settings.nodes > 1 and torch.cuda.is_available():
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)
         weights = settings.loss_weights.perceptual
         if settings.features == "pixels":
             self.perceptual = PyramidLoss(weights[:1], None)
