@@ -88,7 +88,7 @@ def main(arguments: argparse.Namespace) -> None:
     clips = set(pairs["source_clip"]) | set(pairs["driver_clip"])
     keys = set(pairs["source_key"]) | set(pairs["driver_key"])
     held_out = [s for s in reader.samples if s.key in keys or (s.split != "train" and s.clip in clips)]
-    store = FrameStore(reader, held_out, settings)
+    store = FrameStore(reader, held_out, settings.frames)
     frames = copies(pairs, store) if arguments.checkpoint is None else drive(pairs, store, Animator(model))
     write_frames(frames, arguments.output)
 

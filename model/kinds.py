@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -77,13 +77,23 @@ class LoopSettings(Block):
         """Factor of every learning rate when the share ``done`` of the training is done."""
         return min(1.0, (1 - done) / self.final_decay) if self.final_decay else 1.0
 
+    def stage(self, finetune: bool) -> Self:
+        """The settings of one of two stages: the training, or a fine-tune that starts from it.
+
+        Raises InputError where there is no fine-tune.
+        """
+        if finetune:
+            raise InputError("training: --start is where an adversarial fine-tune begins, and there is none here.")
+        return self
+
     def registered_weights(self) -> list[str]:
         """The registered files without which the training cannot run (:mod:`preprocessing.weights`)."""
         return []
 
 
-MACHINE = ("cache_frames", "checkpoint_every", "compile", "devices", "log_every", "nodes", "precision", "threads")
-MACHINE += ("workers",)
+MACHINE = frozenset(
+    ("cache_frames", "checkpoint_every", "compile", "devices", "log_every", "nodes", "precision", "threads", "workers")
+)
 """What the training of any kind takes over from the run's ``training`` block: how the machine is used."""
 
 
