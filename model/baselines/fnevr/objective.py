@@ -11,8 +11,9 @@ from model.baselines.fnevr.settings import FnevrTraining
 class FnevrObjective(FirstOrderObjective):
     """The rendered picture is supervised too, by what the authors' file is taken to mean with ``perceptual_l1``.
 
-    Their training code is not public. The picture lies in [0.5, 1), so that against dark pixels its own L1 could not fall below one half: 2 · render − 1,
-    which covers [0, 1), is compared. Neither DECA's vertices nor the pose editor are there.
+    Their training code is not public. The picture lies in [0.5, 1), so that against dark pixels its own L1 could not
+    fall below one half: 2 · render − 1, which covers [0, 1), is compared. Neither DECA's vertices nor the pose editor
+    are there.
     """
 
     settings: FnevrTraining
