@@ -129,8 +129,8 @@ def kinds() -> dict[str, Kind]:
     for found in pkgutil.iter_modules([str(folder)]):
         if found.ispkg and (folder / found.name / "method.py").is_file():
             modules.append(f"{package}.{found.name}.settings")
-    all_kinds: list[Kind] = [importlib.import_module(name).KIND for name in modules]
-    return {kind.name: kind for kind in all_kinds}
+    found_kinds = [getattr(importlib.import_module(name), "KIND", None) for name in modules]
+    return {kind.name: kind for kind in found_kinds if kind is not None}
 
 
 def kind_of(name: str) -> Kind:
