@@ -48,10 +48,11 @@ class FnevrMethod(FirstOrderMethod):
                     values["generator_params"][block][field] = shape[0]
         return validated(FnevrModel, values, "model_params")
 
-    def sizes(self, model: FnevrModel) -> dict[str, str]:
+    def sizes(self, model: Any) -> dict[str, str]:
         render, spade = model.generator_params.render_params, model.generator_params.spade_params
         return super().sizes(model) | {
-            "volume rendering": f"{render.floor_num} floors, {render.hidden_size} units, {render.render_channels} channels",
+            "volume rendering": f"{render.floor_num} floors, {render.hidden_size} units, to {render.render_channels}"
+            " channels",
             "decoder": f"SPADE, {spade.hidden_channels} channels from a label map of {spade.label_channels}",
         }
 
