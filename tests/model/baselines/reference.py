@@ -129,9 +129,8 @@ def motion(
     motions, seen = [], []
     for n in range(b):
         groups, channels = [z], [np.zeros((1, h, w)), sampled(small[n], z, aligned)]
-        for p_d, j_d, p_s, j_s in zip(
-            driving_kp[0][n], driving_kp[1][n], source_kp[0][n], source_kp[1][n], strict=True
-        ):
+        keypoints = [values[n] for values in (*driving_kp, *source_kp)]
+        for p_d, j_d, p_s, j_s in zip(*keypoints, strict=True):
             there = (z - p_d) @ (j_s @ np.linalg.inv(j_d)).T + p_s
             heat = [np.exp(-((z - p) ** 2).sum(-1) / (2 * 0.01)) for p in (p_d, p_s)]
             groups.append(there)

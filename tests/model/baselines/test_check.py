@@ -1,5 +1,7 @@
 """``model.baselines.check``: the authors' configuration and weights in, what the reference makes of them out."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import yaml
@@ -124,7 +126,7 @@ def test_files_that_are_no_arrays_are_named_and_nothing_is_unpickled(files, caps
 class Trap:
     """Notes that it was unpickled."""
 
-    sprung: list[int] = []
+    sprung: ClassVar[list[int]] = []
 
     def __reduce__(self):
         return Trap.sprung.append, (1,)

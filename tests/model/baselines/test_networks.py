@@ -1,4 +1,4 @@
-"""FOMM's networks equal a second implementation, have the published names and sizes, and stay exact in mixed precision."""
+"""FOMM's networks equal a second implementation, have the published names, and stay exact in mixed precision."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_equals_the_reference(align_corners):
 def test_the_discriminator_equals_the_reference():
     params = DiscriminatorParams(block_expansion=4, max_features=16, num_blocks=3, use_kp=True, scales=[1, 0.5])
     network = MultiScaleDiscriminator(params, CommonParams(num_kp=3)).double()
-    image, kp = torch.rand(2, 3, 51, 51, dtype=torch.float64), torch.rand(2, 3, 2, dtype=torch.float64) * 2 - 1
+    image, kp = torch.rand(2, 3, 59, 59, dtype=torch.float64), torch.rand(2, 3, 2, dtype=torch.float64) * 2 - 1
     pyramid = {1: image, 0.5: image[:, :, ::2, ::2]}
     with torch.no_grad():
         judged = network(pyramid, kp)

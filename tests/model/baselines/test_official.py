@@ -41,12 +41,8 @@ def test_taken_weights_are_the_checkpoints(tmp_path, network, form):
     path = tmp_path / "vox-cpk.pth.tar"
     checkpoint = parts(network, "module." if form == "module" else "")
     if form == "whole":
-        optimizer = torch.optim.Adam(network.parameters())
-        checkpoint |= {
-            "discriminator": {"x": torch.zeros(1)},
-            "optimizer_generator": optimizer.state_dict(),
-            "epoch": 99,
-        }
+        optimizer = torch.optim.Adam(network.parameters()).state_dict()
+        checkpoint |= {"discriminator": {"x": torch.zeros(1)}, "optimizer_generator": optimizer, "epoch": 99}
     torch.save(checkpoint, path, _use_new_zipfile_serialization=form != "legacy")
     take(path, tmp_path / "out")
     kind, taken, facts = load_method(tmp_path / "out" / "final.safetensors")
