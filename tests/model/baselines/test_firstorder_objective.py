@@ -7,14 +7,11 @@ from torch.nn import functional as F
 
 from model.baselines.firstorder import objective as objective_module
 from model.baselines.firstorder.adversary import FirstOrderAdversary
-from model.baselines.firstorder.generator import OcclusionAwareGenerator
-from model.baselines.firstorder.keypoints import KpDetector
 from model.baselines.firstorder.losses import PyramidLoss, pyramid
-from model.baselines.firstorder.method import FirstOrderMethod
-from model.baselines.firstorder.network import FirstOrderNetwork
 from model.baselines.firstorder.objective import FirstOrderObjective, Judged
 from model.baselines.firstorder.pairs import FramePairs, FramePairSampler
 from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTraining, check_together
+from model.baselines.fomm.method import METHOD
 from model.checkpoints import latest_state, save_state
 from model.data import open_store
 from model.training.perceptual import VGG19
@@ -39,19 +36,10 @@ PIXELS = {"features": "pixels", "batch_size": 2, "iterations": 10, "checkpoint_e
 GAN = PIXELS | {"loss_weights": ADVERSARIAL}
 
 
-class Small(FirstOrderMethod):
-    """FOMM's networks."""
-
-    def build(self, settings: FirstOrderModel) -> FirstOrderNetwork:
-        common = settings.common_params
-        generator = OcclusionAwareGenerator(common, settings.generator_params, settings.align_corners)
-        return FirstOrderNetwork(settings, KpDetector(common, settings.kp_detector_params, 3), generator)
-
-
 def trainer(shards, training: dict) -> Trainer:
     settings = FirstOrderTraining(**training)
     sampler = FramePairSampler(open_store([shards], "train", MODEL.frames), settings, 0)
-    return Trainer(launch(settings), Small(), MODEL, settings, sampler, 0)
+    return Trainer(launch(settings), METHOD, MODEL, settings, sampler, 0)
 
 
 def steps(run: Trainer, count: int) -> list[dict[str, torch.Tensor]]:
@@ -106,7 +94,7 @@ def test_what_cannot_be_together_is_said_before_training():
 def test_terms_of_the_loss_and_where_their_gradients_go(monkeypatch):
     monkeypatch.setattr(objective_module, "require", lambda name: name)
     monkeypatch.setattr(objective_module, "load_vgg19", lambda path: VGG19(weights(), WIDTHS))
-    network = Small().build(MODEL)
+    network = METHOD.build(MODEL)
     objective = FirstOrderObjective(network, FirstOrderTraining(scales=[1, 0.5], iterations=10))
     result = objective(pairs(), network)
     terms = {"perceptual", "equivariance_value", "equivariance_jacobian"}
@@ -186,7 +174,7 @@ def test_mixed_precision_keeps_batches_and_keypoints_in_float32(synthetic_shards
 
 
 def test_batch_normalisation_is_synchronised_on_several_gpus_and_keeps_its_names(monkeypatch):
-    network = Small().build(MODEL)
+    network = METHOD.build(MODEL)
     state, held = list(network.state_dict()), set(network.parameters())
     FirstOrderObjective(network, FirstOrderTraining(**PIXELS, devices=2))
     kinds = {type(m) for m in network.modules()}
