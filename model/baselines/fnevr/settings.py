@@ -76,9 +76,6 @@ class FnevrTraining(FirstOrderTraining):
     loss_weights: FnevrLossWeights = Field(default_factory=FnevrLossWeights, description="losses")
 
 
-
-
-
 def claim(model: FnevrModel, training: FnevrTraining) -> str:
     """What a row of a table may say: the authors' sizes and losses, or less of them; in either case what is not there."""
     sizes = {"common_params", "generator_params", "kp_detector_params", "resolution"}
