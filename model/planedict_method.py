@@ -52,7 +52,7 @@ class PlaneDictReenactor(Reenactor[Still]):
     ) -> dict[str, UInt8[np.ndarray, "n r r 3"]]:
         """In one batch, as every kind of motion has the same codes and the same reference."""
         reference = next(iter(references.values()))
-        moved = relative_camera(source.label, driving.labels, reference.labels)
+        moved = relative_camera(source.label.expand_as(driving.labels), driving.labels, reference.labels)
         labels = torch.cat([moved if motion == "relative" else driving.labels for motion in references])
         codes = self.animator.motion(driving.drivers, reference.drivers).repeat(len(references), 1)
         images = self.animator.drive(source.source, codes, labels)
