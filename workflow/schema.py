@@ -71,7 +71,10 @@ def tables() -> str:
     lines: list[str] = []
     waiting: list[tuple[str, type[BaseModel]]] = [("", RunSettings)]
     for name, kind in kinds().items():  # PlaneDict's are the run's own
-        waiting += [(f"methods.*.model, kind: {name}", kind.model), (f"methods.*.training, kind: {name}", kind.training)]
+        waiting += [
+            (f"methods.*.model, kind: {name}", kind.model),
+            (f"methods.*.training, kind: {name}", kind.training),
+        ]
     done: set[type[BaseModel]] = set()
     while waiting:
         path, block = waiting.pop(0)
