@@ -9,7 +9,7 @@ from model.baselines.firstorder.network import FirstOrderNetwork
 from model.baselines.firstorder.settings import FirstOrderModel
 from model.baselines.fnevr.generator import FnevrGenerator
 from model.baselines.fnevr.objective import FnevrObjective
-from model.baselines.fnevr.settings import KIND, FnevrModel, FnevrTraining
+from model.baselines.fnevr.settings import KIND, FnevrModel
 from preprocessing.cli import validated
 
 FIXED = {
@@ -35,7 +35,7 @@ class FnevrMethod(FirstOrderMethod):
         detector = KpDetector(common, settings.kp_detector_params, common.num_channels)
         return FirstOrderNetwork(settings, detector, FnevrGenerator(settings))
 
-    def losses(self, network: FirstOrderNetwork, settings: FnevrTraining) -> FnevrObjective:
+    def objective(self, network: FirstOrderNetwork, settings: Any) -> FnevrObjective:
         return FnevrObjective(network, settings)
 
     def official_settings(
