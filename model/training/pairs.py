@@ -4,7 +4,7 @@ A batch is a pure function of (seed, step, part): a resumed run continues with t
 sampler state, and two devices see what one device would see that accumulates two parts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -78,33 +78,37 @@ def mirrored(batch: Batch, sources: Bool[np.ndarray, "s"]) -> Batch:
     )
 
 
-class PairSampler:
-    """Self and cross pairs of training frames.
+class ClipSampler:
+    """Whom and what there is to train on: people, their clips, the clips' samples.
 
-    Sources are spread over people. A self pair's driver is any frame of the source's clip, part of them drawn evenly
-    over mouth or eye opening, since open mouths and shut eyes are rare; a cross pair's driver is another person.
+    ``people`` restricts it to them (empty: all); InputError where it names someone without frames.
     """
 
-    def __init__(self, store: FrameStore, settings: TrainingSettings, seed: int) -> None:
-        self.store, self.settings, self.seed = store, settings, seed
+    def __init__(self, store: FrameStore, people: Sequence[str], seed: int) -> None:
+        self.store, self.seed = store, seed
         self.samples: dict[str, list[Sample]] = {}
         self.people: dict[str, list[str]] = {}
         for sample in store.clips.samples.values():
-            if settings.people and sample.person not in settings.people:
+            if people and sample.person not in people:
                 continue
             if sample.clip not in self.samples:
                 self.people.setdefault(sample.person, []).append(sample.clip)
             self.samples.setdefault(sample.clip, []).append(sample)
-        if store.clips and (missing := set(settings.people) - set(self.people)):
+        if store.clips and (missing := set(people) - set(self.people)):
             raise InputError(f"training: 'people' names '{min(missing)}', of whom there are no training frames.")
-        self._openings = lru_cache(256)(self._read_openings)
 
-    def _read_openings(self, clip: str) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-        """Mouth and eye opening of a clip's frames."""
-        clips = [self.store.clips[sample.key] for sample in self.samples[clip]]
-        return np.concatenate([c.opening for c in clips]), np.concatenate([c.eye_opening for c in clips])
+    def draw_people(self, count: int, rng: np.random.Generator) -> list[str]:
+        """``count`` people in shuffled rounds: nobody comes again before everybody came."""
+        people, order = sorted(self.people), list[str]()
+        while len(order) < count:
+            order.extend(rng.permutation(people))
+        return order[:count]
 
-    def _frame(self, clip: str, number: int) -> tuple[str, int]:
+    def length(self, clip: str) -> int:
+        """Frames of a clip, in all its samples."""
+        return sum(sample.frames for sample in self.samples[clip])
+
+    def frame(self, clip: str, number: int) -> tuple[str, int]:
         """The ``number``-th frame of a clip, counted through its samples."""
         for sample in self.samples[clip]:
             if number < sample.frames:
@@ -112,8 +116,27 @@ class PairSampler:
             number -= sample.frames
         raise IndexError(number)
 
-    def _any_frame(self, clip: str, rng: np.random.Generator) -> tuple[str, int]:
-        return self._frame(clip, int(rng.integers(sum(sample.frames for sample in self.samples[clip]))))
+    def any_frame(self, clip: str, rng: np.random.Generator) -> tuple[str, int]:
+        """A random frame of a clip."""
+        return self.frame(clip, int(rng.integers(self.length(clip))))
+
+
+class PairSampler(ClipSampler):
+    """Self and cross pairs of training frames.
+
+    Sources are spread over people. A self pair's driver is any frame of the source's clip, part of them drawn evenly
+    over mouth or eye opening, since open mouths and shut eyes are rare; a cross pair's driver is another person.
+    """
+
+    def __init__(self, store: FrameStore, settings: TrainingSettings, seed: int) -> None:
+        super().__init__(store, settings.people, seed)
+        self.settings = settings
+        self._openings = lru_cache(256)(self._read_openings)
+
+    def _read_openings(self, clip: str) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        """Mouth and eye opening of a clip's frames."""
+        clips = [self.store.clips[sample.key] for sample in self.samples[clip]]
+        return np.concatenate([c.opening for c in clips]), np.concatenate([c.eye_opening for c in clips])
 
     def is_cross(self, step: int) -> bool:
         """Whether ``step`` takes cross pairs: every third where L_dis or a cycle uses them and there are two people."""
@@ -124,17 +147,13 @@ class PairSampler:
     def batch(self, step: int, part: int = 0) -> Batch:
         """The pairs of one step; ``part`` counts what devices and accumulation add."""
         s, rng, cross = self.settings, np.random.default_rng([self.seed, step, part]), self.is_cross(step)
-        people = sorted(self.people)
-        order: list[str] = []
-        while len(order) < s.sources:
-            order.extend(rng.permutation(people))
         sources, drivers, clips, source_clips = [], [], [], []
-        for person in order[: s.sources]:
+        for person in self.draw_people(s.sources, rng):
             clip = str(rng.choice(self.people[person]))
-            sources.append(self._any_frame(clip, rng))
+            sources.append(self.any_frame(clip, rng))
             driver_clip = clip
             if cross:
-                other = str(rng.choice([p for p in people if p != person]))
+                other = str(rng.choice([p for p in sorted(self.people) if p != person]))
                 driver_clip = str(rng.choice(self.people[other]))
             drivers += [self._driver(driver_clip, rng) for _ in range(s.drivers)]
             clips += [driver_clip] * s.drivers
@@ -142,7 +161,7 @@ class PairSampler:
         relative = self.store.settings.relative_codes
         neutrals = [self._neutral(clip, rng) for clip in clips] if relative else []
         source_neutrals = [self._neutral(clip, rng) for clip in source_clips] if relative and s.uses_cross else []
-        photos = [self._any_frame(clip, rng) for clip in clips] if cross else []
+        photos = [self.any_frame(clip, rng) for clip in clips] if cross else []
         batch = Batch(
             sources=self.store.sources(sources),
             drivers=self.store.drivers(drivers),
@@ -166,10 +185,10 @@ class PairSampler:
     def _driver(self, clip: str, rng: np.random.Generator) -> tuple[str, int]:
         s, choice = self.settings, rng.random()
         if choice >= s.stratified_drivers + s.stratified_eyes:
-            return self._any_frame(clip, rng)
+            return self.any_frame(clip, rng)
         openings = self._openings(clip)[0 if choice < s.stratified_drivers else 1]
         low, high = np.quantile(openings, [0.01, 0.99])
-        return self._frame(clip, int(np.argmin(np.abs(openings - rng.uniform(low, high)))))
+        return self.frame(clip, int(np.argmin(np.abs(openings - rng.uniform(low, high)))))
 
 
 class _Indexed(Dataset[T]):

@@ -1,4 +1,4 @@
-"""The perceptual loss of the authors' code: L1 between VGG-19's features of two images at four sizes.
+"""Perceptual losses. That of the authors' code: L1 between VGG-19's features of two images at four sizes.
 
 The network is Simonyan and Zisserman's, with torchvision's parameter names, written out, since importing torchvision
 costs every job four seconds of start-up. Its weights are a file the user has.
@@ -35,8 +35,8 @@ def blurred_every(x: Float[Tensor, "b c h w"], n: int) -> Float[Tensor, "b c h2 
     return F.conv2d(x, taps.expand(channels, 1, 1, -1), stride=(1, n), padding=(0, radius), groups=channels)
 
 
-class PerceptualLoss(nn.Module):
-    """10 · Σ over four sizes and five maps (the first ReLU of each stage) of the mean absolute difference.
+class VGG19(nn.Module):
+    """The five compared maps of VGG-19: the first ReLU of each stage. Its weights are not trained.
 
     ``weights`` is a state dict of torchvision's VGG-19 (``features.0.weight`` …); what comes after the last compared
     map is ignored. ``widths`` are the channels per stage. KeyError or ValueError where a parameter is missing or has
@@ -68,9 +68,9 @@ class PerceptualLoss(nn.Module):
         self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
         self.requires_grad_(False)
 
-    def maps(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """The compared maps of images in [−1, 1], values beyond clamped; fewer where pooling leaves no pixel."""
-        x = (images.clamp(-1, 1) / 2 + 0.5 - self.mean) / self.deviation
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        """The compared maps of images in [0, 1]; fewer where pooling leaves no pixel."""
+        x = (images - self.mean) / self.deviation
         found = []
         for number, stage in enumerate(self.stages):
             if number:
@@ -84,6 +84,19 @@ class PerceptualLoss(nn.Module):
                     found.append(x)
         return found
 
+
+class PerceptualLoss(nn.Module):
+    """10 · Σ over four sizes and VGG-19's maps of the mean absolute difference of images in [−1, 1]."""
+
+    def __init__(self, network: VGG19) -> None:
+        super().__init__()
+        self.network = network
+
+    def maps(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        """The compared maps of images in [−1, 1], values beyond clamped."""
+        maps: list[Tensor] = self.network(images.clamp(-1, 1) / 2 + 0.5)
+        return maps
+
     def forward(self, output: Float[Tensor, "b 3 r r"], target: Float[Tensor, "b 3 r r"]) -> Float[Tensor, ""]:
         total = output.new_zeros(())
         for n in REDUCTIONS:
@@ -94,8 +107,8 @@ class PerceptualLoss(nn.Module):
         return MAP_WEIGHT * total
 
 
-def load_perceptual_loss(path: Path, widths: tuple[int, ...] = VGG19_WIDTHS) -> PerceptualLoss:
-    """The loss with the weights of the file ``path``, read without running pickled code.
+def load_vgg19(path: Path, widths: tuple[int, ...] = VGG19_WIDTHS) -> VGG19:
+    """The network with the weights of the file ``path``, read without running pickled code.
 
     Raises InputError with one sentence for a file that is missing, damaged or no VGG-19.
     """
@@ -108,7 +121,7 @@ def load_perceptual_loss(path: Path, widths: tuple[int, ...] = VGG19_WIDTHS) -> 
     if not isinstance(weights, dict):
         raise InputError(f"{path} holds {type(weights).__name__}, not the state dict of a VGG-19.")
     try:
-        return PerceptualLoss(weights, widths)
+        return VGG19(weights, widths)
     except KeyError as error:
         raise InputError(f"{path} does not hold VGG-19's weights: {error.args[0]} is missing.") from None
     except (AttributeError, ValueError) as error:

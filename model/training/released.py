@@ -10,7 +10,7 @@ from model.stylegan2 import resized
 from model.training.losses import density_smoothness, masked_mean, released_cross_terms, released_self_terms
 from model.training.objective import Critic, Objective, Result, spread
 from model.training.pairs import Batch
-from model.training.perceptual import PerceptualLoss, load_perceptual_loss
+from model.training.perceptual import PerceptualLoss, load_vgg19
 from model.training.schedules import rays_per_side
 from preprocessing.weights import require
 
@@ -29,7 +29,7 @@ class ReleasedObjective(Objective):
         # In a list: a fixed network is no part of what is trained, averaged or saved.
         self.perceptual = []
         if losses is not None and losses.perceptual:
-            self.perceptual.append(load_perceptual_loss(losses.vgg19 or require(VGG19)))
+            self.perceptual.append(PerceptualLoss(load_vgg19(losses.vgg19 or require(VGG19))))
 
     def forward(self, batch: Batch, reader: PlaneDict, critic: Critic | None = None) -> Result:
         """The loss of one batch; codes are read by the model as it is, gradients run through both sides."""

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from model.kinds import LoopSettings, MethodModel
 from model.settings import VGG19
-from preprocessing.cli import Block
+from preprocessing.cli import Block, InputError
 
 
 class CommonParams(Block):
@@ -154,3 +154,28 @@ class FirstOrderTraining(LoopSettings):
 
     def registered_weights(self) -> list[str]:
         return [VGG19] if self.features == "vgg19" and any(self.loss_weights.perceptual) else []
+
+
+VGG19_STRIDE = 16
+"""Pixels of an image that become one in VGG-19's last compared map."""
+
+
+def check_together(model: FirstOrderModel, training: FirstOrderTraining) -> None:
+    """InputError where model and training cannot be together."""
+    weights, side = training.loss_weights, min(training.scales) * model.resolution
+    if training.features == "vgg19" and any(weights.perceptual) and side < VGG19_STRIDE:
+        raise InputError(
+            f"training: 'scales' has {min(training.scales)}, and of {model.resolution} pixels that leaves {side:g}: "
+            f"VGG-19 needs {VGG19_STRIDE}."
+        )
+    if weights.equivariance_jacobian and not model.common_params.estimate_jacobian:
+        raise InputError(
+            "training: 'loss_weights: equivariance_jacobian' needs Jacobians, and the model has "
+            "'common_params: estimate_jacobian' false."
+        )
+    blocks = model.discriminator_params.num_blocks
+    if weights.generator_gan and len(weights.feature_matching) != blocks:
+        raise InputError(
+            f"training: 'loss_weights: feature_matching' has {len(weights.feature_matching)} numbers for the "
+            f"discriminator's {blocks} blocks."
+        )

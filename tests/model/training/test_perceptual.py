@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from model.training.perceptual import REDUCTIONS, PerceptualLoss, blurred_every, load_perceptual_loss
+from model.training.perceptual import REDUCTIONS, VGG19, PerceptualLoss, blurred_every, load_vgg19
 from preprocessing.cli import InputError
 
 WIDTHS = (2, 3, 4, 5, 6)
@@ -48,7 +48,7 @@ def gaussian(x, n):
 
 def test_loss_is_the_sum_over_sizes_and_maps():
     network = vgg().double()
-    loss = PerceptualLoss(weights(), WIDTHS).double()
+    loss = PerceptualLoss(VGG19(weights(), WIDTHS)).double()
     output, target = (torch.rand(2, 3, 128, 128).double() * 2.4 - 1.2 for _ in range(2))
     mean = torch.tensor([0.485, 0.456, 0.406]).double()[:, None, None]
     deviation = torch.tensor([0.229, 0.224, 0.225]).double()[:, None, None]
@@ -72,7 +72,7 @@ def test_pyramid(n):
 
 
 def test_gradient_reaches_the_output_and_not_the_network():
-    loss = PerceptualLoss(weights(), WIDTHS)
+    loss = PerceptualLoss(VGG19(weights(), WIDTHS))
     output = (torch.rand(1, 3, 48, 48) - 0.5).requires_grad_()
     loss(output, torch.zeros(1, 3, 48, 48)).backward()
     assert output.grad.abs().max() > 0
@@ -82,7 +82,9 @@ def test_gradient_reaches_the_output_and_not_the_network():
 def test_weights_from_a_file(tmp_path):
     torch.save(weights(), tmp_path / "vgg.pth")
     a, b = torch.rand(2, 1, 3, 32, 32)
-    read, given = load_perceptual_loss(tmp_path / "vgg.pth", WIDTHS), PerceptualLoss(weights(), WIDTHS)
+    read, given = (
+        PerceptualLoss(network) for network in (load_vgg19(tmp_path / "vgg.pth", WIDTHS), VGG19(weights(), WIDTHS))
+    )
     assert torch.equal(read(a, b), given(a, b))
 
 
@@ -104,5 +106,5 @@ def test_a_wrong_file_is_named_in_one_sentence(tmp_path, content, message):
     elif content is not None:
         torch.save(content, path)
     with pytest.raises(InputError, match=message) as problem:
-        load_perceptual_loss(path)
+        load_vgg19(path)
     assert "vgg.pth" in str(problem.value) and "\n" not in str(problem.value)
