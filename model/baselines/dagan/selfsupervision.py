@@ -1,15 +1,18 @@
 """How the depth network is trained on our own clips: monodepth2's self-supervision (Godard et al., ICCV 2019, §3).
 
 The head stands still in the world and the camera moves around it. A frame's disparity is right if another frame of the
-clip, read where its pixels lie there, looks like it. monodepth2 learns the camera's motion between two frames along with
-depth; here it is known from the cameras of the shards (PnP on landmarks), so that depth has a scale.
+clip, read where its pixels lie there, looks like it. monodepth2 learns the camera's motion between two frames along
+with depth; here it is known from the cameras of the shards (PnP on landmarks), so that depth has a scale.
 """
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.baselines.dagan.settings import DaganTraining, DepthParams
 from model.baselines.firstorder.blocks import resized_like
 from model.cameras import REFERENCE_RADIUS, split_label
 
@@ -18,6 +21,13 @@ SSIM_SHARE = 0.85
 SSIM_CONSTANTS = (0.01**2, 0.03**2)
 TIE = 1e-5
 """Noise that decides where warped and unwarped are equally good, as where both are flat."""
+
+
+class Seen(NamedTuple):
+    """Frames and the cameras that saw them."""
+
+    image: Float[Tensor, "b 3 h w"]
+    labels: Float[Tensor, "b 25"]
 
 
 def depths(
@@ -83,27 +93,36 @@ def smoothness(disparity: Float[Tensor, "b 1 h w"], image: Float[Tensor, "b 3 h 
     return total
 
 
-def face_of(image: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b 1 h w"]:
-    """Where a frame with black background [0, 1] shows something."""
-    return image.amax(1, keepdim=True) > 0
+def shown(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """1 where a frame with black background shows something, else 0."""
+    return (image.amax(1, keepdim=True) > 0).to(image.dtype)
 
 
-def photometric(
-    disparity: Float[Tensor, "b 1 s s"],
-    near: float,
-    far: float,
-    driving: tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 25"]],
-    source: tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 25"]],
-) -> Float[Tensor, ""]:
-    """Error of the source warped into the driving frame by ``disparity`` (resized), mean over the face's pixels.
+def depth_loss(
+    disparities: list[Tensor], driving: Seen, source: Seen, params: DepthParams, settings: DaganTraining
+) -> dict[str, tuple[float, Tensor]]:
+    """Weights and values of the terms for ``disparities`` [b, 1, s, s] of the driving frame, the finest first.
 
-    Where the unwarped source is as good, it is taken instead (monodepth2's auto-masking): no gradient comes from there.
-    ``driving`` and ``source`` are pictures and their camera labels.
+    ``photometric``: error of the source warped into the driving frame, mean over the face's pixels. Where the unwarped
+    source is as good, it is taken instead (auto-masking): no gradient comes from there. ``smoothness``: half as heavy
+    from size to size. ``background``: mean disparity where nothing is shown; monodepth2 has no such term, and no black
+    background either, which no photometric error can place. All are means over the sizes.
     """
-    image, labels = driving
-    depth = depths(resized_like(disparity, image), near, far, labels)
-    warped = dissimilarity(reprojected(source[0], depth, labels, source[1]), image)
-    still = dissimilarity(source[0], image)
+    image = driving.image
+    face = shown(image)
+    still = dissimilarity(source.image, image)
     still = still + TIE * torch.randn_like(still)
-    face = face_of(image)
-    return (torch.minimum(warped, still) * face).sum() / face.sum().clamp(min=1)
+    photometric, smooth, background = [], [], []
+    for number, disparity in enumerate(disparities):
+        depth = depths(resized_like(disparity, image), params.near, params.far, driving.labels)
+        warped = dissimilarity(reprojected(source.image, depth, driving.labels, source.labels), image)
+        photometric.append((torch.minimum(warped, still) * face).sum() / face.sum().clamp(min=1))
+        size = disparity.shape[2:]
+        smooth.append(smoothness(disparity, F.interpolate(image, size, mode="area")) / 2**number)
+        empty = 1 - F.adaptive_max_pool2d(face, size)
+        background.append((disparity * empty).sum() / empty.sum().clamp(min=1))
+    return {
+        "depth_photometric": (1.0, torch.stack(photometric).mean()),
+        "depth_smoothness": (settings.depth_smoothness, torch.stack(smooth).mean()),
+        "depth_background": (settings.depth_background, torch.stack(background).mean()),
+    }

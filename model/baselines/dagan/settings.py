@@ -103,3 +103,44 @@ class DaganTraining(FirstOrderTraining):
     depth_background: float = Field(
         0.1, ge=0, description="depth: weight of the black background's disparity, which has to be 0"
     )
+
+    def depth_steps(self, model: DaganModel) -> int:
+        """How many steps come first that train the depth network."""
+        return self.depth_iterations if model.depth is not None and model.depth.encoder is None else 0
+
+
+def check(model: DaganModel, training: DaganTraining) -> None:
+    """The depth network's steps must leave some to the rest; raises InputError."""
+    if training.iterations and training.depth_steps(model) >= training.iterations:
+        raise InputError(
+            f"training: 'iterations' = {training.iterations} must be more than 'depth_iterations' ="
+            f" {training.depth_iterations}, which train the depth network alone."
+        )
+
+
+def claim(model: DaganModel, training: DaganTraining) -> str:
+    """What a row of a table may say: the authors' sizes and losses, or less of them; where depth is from; SPADE."""
+    sizes = {"common_params", "generator_params", "kp_detector_params", "resolution", "spade"}
+    full = training.features == "vgg19" and model.model_dump(include=sizes) == DaganModel().model_dump(include=sizes)
+    if model.depth is None:
+        depth = "no depth"
+    elif model.depth.encoder is not None:
+        depth = "authors' depth"
+    else:
+        depth = "depth trained here with known cameras"
+    spade = ", SPADE generator" if model.generator == "spade" else ""
+    return f"{'trained here' if full else 'mini'}, {depth}{spade}"
+
+
+KIND = Kind(
+    name="dagan",
+    model=DaganModel,
+    training=DaganTraining,
+    method="model.baselines.dagan.method",
+    motions={"absolute": "first", "relative": "first", "relative_best": "best"},
+    views=False,
+    claim=claim,
+    check=check,
+    outputs=("prediction", "deformed"),
+    official=True,
+)
