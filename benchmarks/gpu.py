@@ -23,9 +23,9 @@ from model.animator import Animator
 from model.cameras import split_label, view_labels
 from model.data import open_store
 from model.planedict import PlaneDict
+from model.planedict_method import METHOD
 from model.rays import sample_rays
 from model.renderer import render_rays
-from model.training.pairs import PairSampler
 from model.training.trainer import Trainer, launch
 from preprocessing.files import atomic
 from preprocessing.reader import ShardReader
@@ -58,8 +58,8 @@ def trained(run: RunSettings, shards: list[Path], minutes: float) -> tuple[Train
     """Train for ``minutes``; returns the trainer, images/s and peak GiB."""
     model, settings = run.model_of("planedict"), run.training_of("planedict")
     fabric = launch(settings)
-    store = open_store(shards, "train", model, cached=settings.cache_frames)
-    trainer = Trainer(fabric, model, settings, PairSampler(store, settings, run.seed), run.seed)
+    store = open_store(shards, "train", model.frames, cached=settings.cache_frames)
+    trainer = Trainer(fabric, METHOD, model, settings, METHOD.sampler(store, model, settings, run.seed), run.seed)
     stream, began = trainer.batches(), wait(fabric.device)
     while wait(fabric.device) - began < 60 * minutes and trainer.step < settings.iterations:
         trainer.train_step(stream)

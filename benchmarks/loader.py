@@ -53,7 +53,7 @@ class Shards(Dataset[torch.Tensor]):
         self.masks, self.reader = masks, (reader := ShardReader(root))
         side = reader.frames(reader.samples[0].key, [0]).shape[1]
         self.samples = reader.samples
-        self.store = FrameStore(reader, reader.samples, ModelSettings().model_copy(update={"resolution": side}))
+        self.store = FrameStore(reader, reader.samples, ModelSettings().model_copy(update={"resolution": side}).frames)
 
     def __len__(self) -> int:
         return IMAGES

@@ -123,7 +123,7 @@ def start_training(folder: Path) -> None:
     from model.training.pairs import PairSampler
 
     model, settings = ModelSettings(), TrainingSettings()
-    sampler = PairSampler(open_store([folder / "clips/shards"], "train", model), settings, 0)
+    sampler = PairSampler(open_store([folder / "clips/shards"], "train", model.frames), settings, 0)
     origin([folder / "clips/shards"], model, settings, 0)
     assert sampler.people
 

@@ -248,7 +248,7 @@ def examine(
     samples = [s for s in test if sources is None or s.person in sources]
     first = first_samples(reader.samples)
     keys = {s.key for s in test} | {first[s.clip].key for s in test}
-    store = FrameStore(reader, [s for s in reader.samples if s.key in keys], model.settings)
+    store = FrameStore(reader, [s for s in reader.samples if s.key in keys], model.settings.frames)
     examiner = Examiner(Animator(model), store, seen, fit_steps)
     codes = {}
     for clip, group in progress(sorted(by_clip(test).items()), "clips"):

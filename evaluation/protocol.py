@@ -17,9 +17,13 @@ from preprocessing.files import atomic, sha256, write_json
 from preprocessing.reader import ShardReader
 
 MOTIONS = {
-    "absolute": "rendered from the driver's camera (multi-view: the requested one); motion code of the driver's frame",
-    "relative": "rendered from the source's camera moved by the driver's change since its reference frame",
-    "relative_best": "relative to the driver's frame that is most like the source, of methods that offer it",
+    "absolute": "rendered from the driver's camera (multi-view: the requested one); motion code of the driver's frame; "
+    "first-order methods, which have no camera: the driver's keypoints as they are",
+    "relative": "rendered from the source's camera moved by the driver's change since its reference frame, the one "
+    "with the most closed mouth; first-order methods: the source's keypoints moved by the change of the driver's since "
+    "the first held-out frame of its clip",
+    "relative_best": "first-order methods: the same since the held-out frame of the driver's clip whose 68 landmarks, "
+    "freed of place and size, are nearest to the source's",
     "none": "the copy of the source, which does not move",
 }
 

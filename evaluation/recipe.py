@@ -82,7 +82,7 @@ def pictures(model: PlaneDict, reader: ShardReader, clips: Sequence[str]) -> np.
     """
     known = {s.clip for s in reader.samples}
     chosen = known & set(clips) or known
-    store = FrameStore(reader, [s for s in reader.samples if s.clip in chosen], model.settings)
+    store = FrameStore(reader, [s for s in reader.samples if s.clip in chosen], model.settings.frames)
     animator, shown = Animator(model), []
     first = {clip: (sample.key, 0) for clip, sample in first_samples(list(store.clips.samples.values())).items()}
     for clip, start in first.items():

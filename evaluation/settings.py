@@ -14,6 +14,15 @@ COPY, COPY_NAME = "copy", "copy of the source"
 """The method that needs no training: its slug, a part of paths, and its name in the tables."""
 
 
+MINI = "mini"
+"""Begins what is claimed of a method that is a miniature of itself: "mini, trained here"."""
+
+
+def miniature(claim: str) -> bool:
+    """Whether what is claimed of a method says that it is a miniature."""
+    return claim.startswith(f"{MINI},")
+
+
 LISTS = ("self.csv", "cross.csv", "multiview.csv", "real.csv")
 """What the protocols of one dataset compare: a file each in its folder of pairs."""
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.settings import ModelSettings
+from model.kinds import Kind, MethodModel
+from model.method import Method, method_of
 from preprocessing.cli import InputError, add_common, run_command
 from preprocessing.files import atomic
 
@@ -34,7 +35,7 @@ USE = """\
 
     python -m model.reenact --checkpoint final.safetensors --source photo.jpg --driving video.mp4 --output out.mp4
 
-In Python, `model.checkpoints.load_weights` reads the file. It is safetensors: reading it runs no code.
+In Python, `model.checkpoints.load_method` reads the file. It is safetensors: reading it runs no code.
 
 **Intended for** research on face re-enactment: reproducing the paper, comparing methods and ablations, teaching, and
 work on detecting synthetic video, with pictures of people who agreed to it.
@@ -57,56 +58,59 @@ The code is under the Apache License 2.0. Weights are bound by the licences of t
 the rights of the people in them: see `docs/licences.md` before passing them on.
 """
 
+VIEWS = """\
+- Views more than about half a radian from the front are guesses, since hardly anyone is filmed from there.
+"""
+
 LIMITS = """\
-- Extreme poses and expressions fail, as the paper says of its own model: the data hold few. Views more than about half
-  a radian from the front are guesses, since hardly anyone is filmed from there.
+- Extreme poses and expressions fail, as the paper says of its own model: the data hold few.
 - Hats, hands, microphones and backgrounds are not modelled; the background is black. Gaze follows only in part.
 - How quality differs between ages, skins and cultures has not been measured. Expect it to be worse for people unlike
   those in the training videos.
 """
 
 
-def card(model: ModelSettings, facts: Mapping[str, str], health: Mapping[str, Any] | None = None) -> str:
+def card(method: Method, model: MethodModel, facts: Mapping[str, str], health: Mapping[str, Any] | None = None) -> str:
     """The card in Markdown. ``facts`` are a checkpoint's header: method, step, seed, clips, people, training (JSON).
 
     ``health`` holds figures as ``health.json`` names them; without it, the card gives none.
     """
     training = json.loads(facts.get("training", "{}"))
-    parts = [f"# Model card: {facts.get('method', 'PlaneDict')}\n", summary(model), "## Training\n"]
-    parts += [table(training_rows(model, facts, training))]
+    parts = [f"# Model card: {facts.get('method', 'PlaneDict')}\n", summary(method, model), "## Training\n"]
+    parts += [table(training_rows(method, model, facts, training))]
     if health:
         parts += ["## Held-out figures\n", table(figures(health)), "Definitions: `docs/metrics.md`.\n"]
-    parts += ["## Limits\n", small_scale(model, facts.get("people", "")) + LIMITS, USE, LICENCE, "## All settings\n"]
+    parts += [
+        "## Limits\n",
+        small_scale(model, facts.get("people", "")) + VIEWS * method.kind.views + LIMITS,
+        USE,
+        LICENCE,
+        "## All settings\n",
+    ]
     settings = {"model": model.model_dump(mode="json"), "training": training}
     return "\n".join([*parts, f"```json\n{json.dumps(settings, indent=2)}\n```\n"])
 
 
-def summary(model: ModelSettings) -> str:
+def summary(method: Method, model: MethodModel) -> str:
     """What the model is, in a paragraph."""
-    kind = "a generator of planes (ablation: without the plane dictionary)"
-    if model.motion == "dictionary":
-        kind = f"a plane dictionary of {model.num_bases} learned, orthogonal planes"
     return (
         "One photo of a face, driven by a video of another: the output shows the photo's person with the video's\n"
-        f"expression and head pose. Motion is {kind}.\n"
-        "An independent reproduction of *Learning Dense Correspondence for NeRF-Based Face Reenactment* (Yang et al.,\n"
-        "AAAI 2024); what is reproduced, and how far, is in `docs/reproducing.md`.\n"
+        f"expression and head pose. {method.summary(model)}\n"
     )
 
 
-def training_rows(model: ModelSettings, facts: Mapping[str, str], training: Mapping[str, Any]) -> dict[str, str]:
+def training_rows(
+    method: Method, model: MethodModel, facts: Mapping[str, str], training: Mapping[str, Any]
+) -> dict[str, str]:
     """What the checkpoint was trained on, and how large it is."""
-    render = model.render
     return {
+        "what a table may claim of it": facts.get("claim", UNKNOWN),
         "trained on (samples are stretches of clips)": f"{facts.get('clips', UNKNOWN)} samples of"
         f" {facts.get('people', UNKNOWN)} people",
         "steps": steps(facts),
         "seed": facts.get("seed", UNKNOWN),
-        "recipe": str(training.get("recipe", UNKNOWN)),
-        "images": f"{model.resolution}² pixels, from {model.neural_rendering_resolution}² rays of"
-        f" {render.coarse_samples} + {render.fine_samples} samples",
-        "planes": f"3 × {model.plane_channels} × {model.plane_resolution}²",
-        "planes are orthogonal per": model.orthogonality if model.motion == "dictionary" else "(no dictionary)",
+        "recipe": str(training.get("recipe", "its authors'")),
+        **method.sizes(model),
     }
 
 
@@ -116,7 +120,7 @@ def steps(facts: Mapping[str, str]) -> str:
     return f"{facts['pretrained_step']}, then {done} adversarial" if "pretrained_step" in facts else done
 
 
-def small_scale(model: ModelSettings, people: str) -> str:
+def small_scale(model: MethodModel, people: str) -> str:
     """The limits that come from a small training or a small model, as list items; empty where there are none."""
     limits = ""
     if people.isdigit() and int(people) < FEW:
@@ -147,17 +151,17 @@ def table(rows: Mapping[str, str]) -> str:
 
 
 def write_card(
-    path: Path, model: ModelSettings, facts: Mapping[str, str], health: Mapping[str, Any] | None = None
+    path: Path, kind: Kind, model: MethodModel, facts: Mapping[str, str], health: Mapping[str, Any] | None = None
 ) -> None:
     """Write :func:`card` to ``path``, atomically."""
-    text = card(model, facts, health)
+    text = card(method_of(kind.name), model, facts, health)
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the card of a checkpoint."""
-    from model.checkpoints import load_weights
+    from model.checkpoints import load_method
 
     health = None
     if arguments.health:
@@ -167,8 +171,8 @@ def main(arguments: argparse.Namespace) -> None:
             raise InputError(f"{arguments.health} is not valid JSON: {error}.") from None
         if not isinstance(health, dict):
             raise InputError(f"{arguments.health} must hold the figures of health.json by name.")
-    model, facts = load_weights(arguments.checkpoint)
-    write_card(arguments.output, model.settings, facts, health)
+    kind, network, facts = load_method(arguments.checkpoint)
+    write_card(arguments.output, kind, network.settings, facts, health)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
+from model.kinds import PLANEDICT, Kind, kind_of
+from model.method import method_of
 from model.planedict import PlaneDict
-from model.settings import ModelSettings
 from preprocessing.cli import InputError, validated
 from preprocessing.files import atomic
 
@@ -40,10 +42,19 @@ def forget_states(directory: Path) -> None:
         path.unlink()
 
 
-def save_weights(path: Path, model: PlaneDict, facts: dict[str, str]) -> None:
-    """Write the model's weights with its settings and ``facts`` in the header (safetensors)."""
+class Trained(NamedTuple):
+    """A finished network, its kind, and the facts of its file's header."""
+
+    kind: Kind
+    network: Any
+    facts: dict[str, str]
+
+
+def save_weights(path: Path, model: nn.Module, facts: dict[str, str], kind: str = PLANEDICT) -> None:
+    """Write a network's weights with its kind, its settings and ``facts`` in the header (safetensors)."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    data = save(tensors, metadata={"model": model.settings.model_dump_json(), **facts})
+    settings: Any = model.settings
+    data = save(tensors, metadata={"kind": kind, "model": settings.model_dump_json(), **facts})
     # The library writes the header's keys in no particular order; sorted, equal weights are equal files.
     size = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
@@ -54,7 +65,15 @@ def save_weights(path: Path, model: PlaneDict, facts: dict[str, str]) -> None:
 
 
 def load_weights(path: Path) -> tuple[PlaneDict, dict[str, str]]:
-    """Build the model a file of :func:`save_weights` describes; returns it in evaluation mode, and the header's facts.
+    """:func:`load_method` of what needs a PlaneDict; InputError where the file holds a method of another kind."""
+    kind, network, facts = load_method(path)
+    if kind.name != PLANEDICT:
+        raise InputError(f"{path} holds a method of the kind {kind.name}; this needs one of the kind {PLANEDICT}.")
+    return network, facts
+
+
+def load_method(path: Path) -> Trained:
+    """Build the network a file of :func:`save_weights` describes, in evaluation mode.
 
     Raises InputError with one sentence for a file that is missing, damaged or not ours.
     """
@@ -70,9 +89,10 @@ def load_weights(path: Path) -> tuple[PlaneDict, dict[str, str]]:
         settings = json.loads(facts.pop("model"))
     except ValueError:
         raise InputError(f"{path} is not a checkpoint of this project: the model in its header is no JSON.") from None
-    model = PlaneDict(validated(ModelSettings, settings, f"{path}: model"))
+    kind = kind_of(facts.pop("kind", PLANEDICT))
+    model = method_of(kind.name).build(validated(kind.model, settings, f"{path}: model"))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(f"{path} does not fit the model it describes: {' '.join(str(error).split())}.") from None
-    return model.eval().requires_grad_(False), facts
+    return Trained(kind, model.eval().requires_grad_(False), facts)

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from model.kinds import FrameFormat
 from model.landmarks import aligned_face, alignment, eye_opening, mouth_opening, standardised
-from model.settings import ModelSettings
 from preprocessing.reader import Sample, ShardReader
 
 EYES, MOUTH = 4, 5
@@ -39,6 +39,15 @@ def resized(images: UInt8[np.ndarray, "b h w 3"], side: int) -> UInt8[np.ndarray
         return images
     method = cv2.INTER_AREA if side < images.shape[1] else cv2.INTER_CUBIC
     return np.stack([cv2.resize(image, (side, side), interpolation=method) for image in images])
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of one clip, prepared for a method: as sources (in [−1, 1]), as drivers, and their camera labels."""
+
+    images: Float[Tensor, "n 3 e e"]
+    drivers: Float[Tensor, "n c d d"]
+    labels: Float[Tensor, "n 25"]
 
 
 @dataclass(frozen=True)
@@ -86,18 +95,15 @@ class Clips(Mapping[str, Clip]):
 
 
 class FrameStore:
-    """Random access to the frames of some samples, prepared for one model (sizes from its settings).
+    """Random access to the frames of some samples, prepared for one method, at the sizes of ``form``.
 
     With ``cached`` the prepared pixels of every frame are kept in memory; else each request reads the shard.
     """
 
-    def __init__(
-        self, reader: ShardReader, samples: Sequence[Sample], settings: ModelSettings, cached: bool = False
-    ) -> None:
+    def __init__(self, reader: ShardReader, samples: Sequence[Sample], form: FrameFormat, cached: bool = False) -> None:
         self.reader = reader
-        self.settings = settings
-        self.side = settings.resolution
-        self.driver_side = (settings.motion_encoder or settings.encoder).resolution
+        self.form = form
+        self.side = form.side
         self.clips = Clips(reader, samples, None if cached else CLIPS_KEPT)
         self._neutral: dict[str, list[tuple[str, int]]] = {}
         self._cache: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
@@ -124,12 +130,13 @@ class FrameStore:
         return detail
 
     def _aligned(self, key: str, indices: Sequence[int], frames: np.ndarray) -> np.ndarray:
-        """Aligned drivers [n, d, d], nothing [n, 0, 0] without a motion encoder."""
-        if self.settings.motion_encoder is None:
+        """Aligned drivers [n, d, d], nothing [n, 0, 0] where drivers are prepared as sources."""
+        side = self.form.driver_side
+        if side is None:
             return np.zeros((len(frames), 0, 0), np.uint8)
         landmarks = self.clips[key].landmarks
         pairs = zip(frames, indices, strict=True)
-        return np.stack([aligned_face(frame, landmarks[i], self.driver_side) for frame, i in pairs])
+        return np.stack([aligned_face(frame, landmarks[i], side) for frame, i in pairs])
 
     def images(self, wanted: Sequence[tuple[str, int]]) -> UInt8[np.ndarray, "n side side 3"]:
         """Frames with black background at the model's output size."""
@@ -145,18 +152,24 @@ class FrameStore:
         return np.concatenate([self._detail(self.reader.masks(key, [i])) for key, i in wanted])
 
     def sources(self, wanted: Sequence[tuple[str, int]]) -> Float[Tensor, "n 3 e e"]:
-        """What E sees of source frames: in [−1, 1], at the encoder's resolution."""
-        return to_tensor(resized(self.images(wanted), self.settings.encoder.resolution))
+        """What a method sees of source frames: in [−1, 1], black background."""
+        return to_tensor(resized(self.images(wanted), self.form.source_side))
 
     def drivers(self, wanted: Sequence[tuple[str, int]]) -> Float[Tensor, "n c d d"]:
-        """What the motion encoder sees of driving frames: the aligned grey face, or E's input if E gives both codes."""
-        if self.settings.motion_encoder is None:
+        """What a method sees of driving frames: the aligned grey face, or what it sees of sources."""
+        if self.form.driver_side is None:
             return self.sources(wanted)
         if self._cache is not None:
             aligned = np.stack([self._cache[key][2][index] for key, index in wanted])
         else:
             aligned = np.concatenate([self._aligned(key, [i], self.reader.frames(key, [i])) for key, i in wanted])
         return torch.from_numpy(standardised(aligned))[:, None]
+
+    def frames(self, wanted: Sequence[tuple[str, int]]) -> Frames:
+        """All a trained method may want of some frames of one clip."""
+        images = self.sources(wanted)
+        drivers = images if self.form.driver_side is None else self.drivers(wanted)
+        return Frames(images, drivers, self.labels(wanted))
 
     def labels(self, wanted: Sequence[tuple[str, int]]) -> Float[Tensor, "n 25"]:
         """Camera labels."""
@@ -186,9 +199,7 @@ class FrameStore:
         return self._neutral[clip][:count]
 
 
-def open_store(
-    directories: Sequence[Path], split: str | None, settings: ModelSettings, cached: bool = False
-) -> FrameStore:
+def open_store(directories: Sequence[Path], split: str | None, form: FrameFormat, cached: bool = False) -> FrameStore:
     """A store over the samples of one split (all with None) of one or more shard directories."""
     reader = ShardReader(directories)
-    return FrameStore(reader, [s for s in reader.samples if split is None or s.split == split], settings, cached)
+    return FrameStore(reader, [s for s in reader.samples if split is None or s.split == split], form, cached)

@@ -5,15 +5,16 @@ torch, so that planning stays quick.
 """
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from model import baselines
 from preprocessing.cli import Block, InputError
 
 PLANEDICT = "planedict"
@@ -77,13 +78,23 @@ class LoopSettings(Block):
         """Factor of every learning rate when the share ``done`` of the training is done."""
         return min(1.0, (1 - done) / self.final_decay) if self.final_decay else 1.0
 
+    def stage(self, finetune: bool) -> Self:
+        """The settings of one of two stages: the training, or a fine-tune that starts from it.
+
+        Raises InputError where there is no fine-tune.
+        """
+        if finetune:
+            raise InputError("training: --start is where an adversarial fine-tune begins, and there is none here.")
+        return self
+
     def registered_weights(self) -> list[str]:
         """The registered files without which the training cannot run (:mod:`preprocessing.weights`)."""
         return []
 
 
-MACHINE = ("cache_frames", "checkpoint_every", "compile", "devices", "log_every", "nodes", "precision", "threads")
-MACHINE += ("workers",)
+MACHINE = frozenset(
+    ("cache_frames", "checkpoint_every", "compile", "devices", "log_every", "nodes", "precision", "threads", "workers")
+)
 """What the training of any kind takes over from the run's ``training`` block: how the machine is used."""
 
 
@@ -113,14 +124,12 @@ class Kind:
 @cache
 def kinds() -> dict[str, Kind]:
     """Every kind by its name, PlaneDict first."""
-    package = "model.baselines"
-    folder = Path(__file__).with_name("baselines")
     modules = ["model.settings"]
-    for found in pkgutil.iter_modules([str(folder)]):
-        if found.ispkg and (folder / found.name / "method.py").is_file():
-            modules.append(f"{package}.{found.name}.settings")
-    all_kinds: list[Kind] = [importlib.import_module(name).KIND for name in modules]
-    return {kind.name: kind for kind in all_kinds}
+    for found in pkgutil.iter_modules(baselines.__path__, f"{baselines.__name__}."):
+        if found.ispkg and importlib.util.find_spec(f"{found.name}.settings"):
+            modules.append(f"{found.name}.settings")
+    found_kinds = [getattr(importlib.import_module(name), "KIND", None) for name in modules]
+    return {kind.name: kind for kind in found_kinds if kind is not None}
 
 
 def kind_of(name: str) -> Kind:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+from scipy.spatial import ConvexHull, QhullError
 
 from preprocessing.detectors.points import IBUG, MESH, layout_of
 from preprocessing.reference_face import CANTHI, reference_face
@@ -92,6 +93,14 @@ def gaze(landmarks: Float[np.ndarray, "*batch points 3"]) -> Float[np.ndarray, "
         offset = landmarks[..., iris, :2] - landmarks[..., left, :2]
         places.append((offset * axis).sum(-1) / np.square(axis).sum(-1) - 0.5)
     return np.mean(places, axis=0)
+
+
+def hull_area(points: Float[np.ndarray, "points 2"]) -> float:
+    """Area within the convex hull of points in the plane; 0 where they are fewer than three or lie on a line."""
+    try:
+        return float(ConvexHull(points).volume)  # of plane points Qhull's "volume" is the area, its "area" the outline
+    except QhullError:
+        return 0.0
 
 
 def template_points(reading: Reading) -> Float[np.ndarray, "rigid 2"]:

@@ -6,30 +6,23 @@ network, an objective and batches, evaluation for a :class:`Reenactor`.
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from model.kinds import FrameFormat, Kind, LoopSettings, MethodModel, kind_of
+from model.data import Frames
+from model.kinds import FrameFormat, Kind, kind_of
+
+if TYPE_CHECKING:  # Fabric takes seconds to import, which animation does not need
+    from lightning_fabric import Fabric
 
 Critic = Callable[..., Tensor]
 """An adversary's loss of the generator; what it is shown is between a kind's objective and its adversary."""
 Source = TypeVar("Source")
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Frames of one clip, prepared for a method: as sources and as drivers, in [−1, 1], and their camera labels."""
-
-    images: Float[Tensor, "n 3 e e"]
-    drivers: Float[Tensor, "n c d d"]
-    labels: Float[Tensor, "n 25"]
 
 
 class TrainingBatch(Protocol):
@@ -66,7 +59,9 @@ class Result(NamedTuple):
 class Adversary(Protocol):
     """What learns to tell a method's pictures from real ones beside it."""
 
-    critic: Critic
+    @property
+    def critic(self) -> Critic:
+        """Its loss of the generator; the adversary itself gets no gradient of it."""
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs."""
@@ -75,7 +70,7 @@ class Adversary(Protocol):
         """Continue where :meth:`state` was taken."""
 
     def batches(self, start: int, stop: int, size: int, workers: int) -> Iterator[Any]:
-        """This device's real images, ``size`` of them each time, one index per micro-batch; none where it needs none."""
+        """This device's real images, ``size`` at a time, one index per micro-batch; none where it needs none."""
 
     def train_step(self, step: int, judged: Sequence[Any], real: Iterator[Any]) -> dict[str, Tensor]:
         """One step on what the objective handed over, micro-batch by micro-batch; returns figures."""
@@ -97,6 +92,12 @@ class Reenactor(ABC, Generic[Source]):
 
         ``motion`` is one of the kind's ``motions``, ``reference`` the driver's frame that it is relative to.
         """
+
+    def drive_all(
+        self, source: Source, driving: Frames, references: Mapping[str, Frames]
+    ) -> dict[str, UInt8[np.ndarray, "n r r 3"]]:
+        """:meth:`drive` by several kinds of motion, each with the frame that it is relative to."""
+        return {motion: self.drive(source, driving, frame, motion) for motion, frame in references.items()}
 
     def render(
         self, source: Source, driving: Frames, reference: Frames, labels: Float[Tensor, "n 25"]
@@ -132,9 +133,13 @@ class Method(ABC):
 
     @abstractmethod
     def summary(self, model: Any) -> str:
-        """One sentence on the network, for its card."""
+        """A sentence or two on the network and where it is from, for its card."""
 
-    def adversary(self, fabric: Fabric, model: MethodModel, settings: LoopSettings, seed: int) -> Adversary | None:
+    @abstractmethod
+    def sizes(self, model: Any) -> dict[str, str]:
+        """How large the network is, row by row, for its card."""
+
+    def adversary(self, fabric: "Fabric", model: Any, settings: Any, seed: int) -> Adversary | None:
         """What is trained against the network, if anything."""
         return None
 
@@ -142,7 +147,7 @@ class Method(ABC):
         """torch.compile of what gains by it, in place."""
         network.compile()
 
-    def stepped(self, network: Any) -> None:
+    def stepped(self, network: Any) -> None:  # noqa: B027 - most need nothing
         """What has to hold after every optimiser step."""
 
 

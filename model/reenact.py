@@ -120,7 +120,7 @@ def main(arguments: argparse.Namespace) -> None:
     view = chosen_view(arguments)
     with tempfile.TemporaryDirectory() as folder:
         scratch, began = Path(folder), time.perf_counter()
-        store = open_store([prepare_video(arguments.driving, scratch)], None, model.settings)
+        store = open_store([prepare_video(arguments.driving, scratch)], None, model.settings.frames)
         times = frame_times(arguments.driving)
         animation = Animation(Animator(model.to(device)), photo, store, times, view, arguments.fit)
         log.info("preparation: %s", rate(sum(c.sample.frames for c in store.clips.values()), "frames", began))

@@ -1,10 +1,11 @@
 """Settings of the model and of its training: sizes, conventions, recipe. The paper's numbers are the defaults."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from model.kinds import PLANEDICT, FrameFormat, Kind, LoopSettings, MethodModel
 from preprocessing.cli import Block, InputError
 
 FUSION_HEADS = 4
@@ -70,10 +71,9 @@ class RenderSettings(Block):
         return self
 
 
-class ModelSettings(Block):
+class ModelSettings(MethodModel):
     """The whole model. The defaults are the paper's sizes."""
 
-    resolution: int = Field(256, ge=16, description="side of the output image")
     neural_rendering_resolution: int = Field(128, ge=8, description="rays per side; equals resolution without SR")
     superresolution: bool = Field(True, description="two StyleGAN-modulated blocks after the renderer")
     superresolution_channels: tuple[int, int] = Field((128, 64), description="channels of the two blocks")
@@ -102,6 +102,11 @@ class ModelSettings(Block):
         "channel", description="orthonormal per channel (paper) or per pixel (authors' code)"
     )
     render: RenderSettings = Field(default_factory=RenderSettings, description="renderer")
+
+    @property
+    def frames(self) -> FrameFormat:
+        own = self.motion_encoder
+        return FrameFormat(self.resolution, self.encoder.resolution, None if own is None else own.resolution)
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelSettings":
@@ -183,23 +188,16 @@ class AdversarialSettings(Block):
     channel_max: int = Field(512, ge=4, description="upper bound of the discriminator's channels")
 
 
-class TrainingSettings(Block):
+class TrainingSettings(LoopSettings):
     """How one model is trained: the paper's text by default; ``recipe: robust`` is what works (docs/training.md)."""
 
     recipe: Literal["paper", "robust", "released"] = Field(
         "paper", description="named set of defaults for the fields below"
     )
-    iterations: int = Field(400_000, ge=0, description="optimiser steps")
     sources: int = Field(4, ge=1, description="source images per device and micro-batch")
     drivers: int = Field(1, ge=1, description="driving frames per source")
-    accumulate: int = Field(1, ge=1, description="micro-batches whose gradients are added up before a step")
-    people: list[str] = Field(default_factory=list, description="train on these people only; empty: on all")
     learning_rate: float = Field(1e-4, gt=0, description="Adam, networks")
     plane_learning_rate: float = Field(1e-4, gt=0, description="Adam, canonical planes and bases")
-    adam_betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's decay rates")
-    final_decay: float = Field(
-        0.0, ge=0, lt=1, description="last share of the training, in which the rates fall to zero"
-    )
     rays: int | None = Field(None, ge=2, description="rays per image, half in the eye + mouth mask; null: whole images")
     eye_rays: float | None = Field(
         None, ge=0, le=1, description="share of the mask's rays that falls on the eyes; null: their share of the area"
@@ -232,30 +230,28 @@ class TrainingSettings(Block):
     stratified_drivers: float = Field(0.0, ge=0, le=1, description="share of drivers drawn evenly over mouth opening")
     stratified_eyes: float = Field(0.0, ge=0, le=1, description="share of drivers drawn evenly over eye opening")
     flip: float = Field(0.0, ge=0, le=1, description="probability of flipping a source and its drivers horizontally")
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is exported")
-    checkpoint_every: int = Field(5_000, ge=1, description="steps between checkpoints; two are kept")
-    log_every: int = Field(50, ge=1, description="steps between rows of the curves")
-    cache_frames: bool = Field(False, description="keep the decoded frames in memory (small datasets)")
-    threads: int = Field(1, ge=1, description="CPU threads of the training job")
-    workers: int = Field(0, ge=0, description="processes per device that read batches ahead; 0: none")
-    devices: int = Field(1, ge=1, description="GPUs (or CPU processes, where there is no GPU) per machine")
-    nodes: int = Field(1, ge=1, description="machines")
-    precision: Literal["32-true", "bf16-mixed"] = Field(
-        "32-true", description="of the networks; rays, renderer and dictionary stay in float32"
-    )
-    compile: bool = Field(False, description="compile the networks with torch.compile (pays in long runs)")
 
-    def stage(self, finetune: bool) -> "TrainingSettings":
-        """The settings of one of the two stages: the training, or the adversarial fine-tune that starts from it."""
+    def stage(self, finetune: bool) -> Self:
+        """The settings of the training, or of the adversarial fine-tune that starts from it (else InputError)."""
         if not finetune:
             return self.model_copy(update={"adversarial": None})
         if self.adversarial is None:
-            raise ValueError("there is no fine-tune without adversarial settings")
+            raise InputError(
+                "training: --start is where an adversarial fine-tune begins, and 'adversarial' is not set."
+            )
         rate = self.adversarial.learning_rate
         rates = {"learning_rate": rate, "plane_learning_rate": rate, "final_decay": 0.0}
         # What the training phased in or out by its end stays so.
         ends = {"dis_start": 0.0, "dis_ramp": 1e-9, "mask_squared_until": 0.0}
         return self.model_copy(update={**rates, **ends, "iterations": self.adversarial.iterations})
+
+    @property
+    def images(self) -> int:
+        return self.sources * self.drivers
+
+    def registered_weights(self) -> list[str]:
+        losses = self.released
+        return [VGG19] if losses is not None and losses.perceptual and losses.vgg19 is None else []
 
     @property
     def uses_cross(self) -> bool:
@@ -292,3 +288,15 @@ def check_together(model: ModelSettings, training: TrainingSettings) -> None:
             "training: 'released' needs whole images (rays: null), superresolution, and a model whose encoder gives"
             " both codes (motion_encoder: null, relative_codes: false)."
         )
+
+
+KIND = Kind(
+    name=PLANEDICT,
+    model=ModelSettings,
+    training=TrainingSettings,
+    method="model.planedict_method",
+    motions={"absolute": "neutral", "relative": "neutral"},
+    views=True,
+    claim=lambda model, training: "trained here",
+    check=check_together,
+)

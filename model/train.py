@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from model.card import write_card
-from model.checkpoints import load_weights, save_weights
+from model.checkpoints import load_method, save_weights
 from model.data import open_store
-from model.planedict import PlaneDict
-from model.settings import ModelSettings, TrainingSettings
-from model.training.pairs import PairSampler
+from model.kinds import PLANEDICT, LoopSettings, MethodModel, kind_of
+from model.method import method_of
 from model.training.trainer import Trainer, launch, train
 from preprocessing.cli import InputError, add_common, load_settings, run_command
 from preprocessing.files import sha256
@@ -28,7 +28,7 @@ PACE = {"threads", "workers", "cache_frames", "checkpoint_every"}
 
 
 def origin(
-    shards: Sequence[Path], model: ModelSettings, settings: TrainingSettings, seed: int, start: Path | None = None
+    shards: Sequence[Path], model: MethodModel, settings: LoopSettings, seed: int, start: Path | None = None
 ) -> str:
     """What a checkpoint must agree on to be resumed: settings, seed, shards (their indices hold sha256), start."""
     digest = hashlib.sha256((model.model_dump_json() + settings.model_dump_json(exclude=PACE) + str(seed)).encode())
@@ -40,9 +40,9 @@ def origin(
     return digest.hexdigest()
 
 
-def load_start(path: Path, settings: ModelSettings) -> tuple[PlaneDict, dict[str, str]]:
+def load_start(path: Path, settings: MethodModel) -> tuple[nn.Module, dict[str, str]]:
     """The trained model that a fine-tune starts from, and its facts; it must be of the same settings."""
-    model, facts = load_weights(path)
+    _, model, facts = load_method(path)
     if model.settings != settings:
         raise InputError(f"{path} holds a model of other settings than the one to fine-tune.")
     return model, facts
@@ -50,27 +50,27 @@ def load_start(path: Path, settings: ModelSettings) -> tuple[PlaneDict, dict[str
 
 def main(arguments: argparse.Namespace) -> None:
     """Train and export the averaged weights to ``final.safetensors``."""
-    model = load_settings(arguments.model, ModelSettings, "model")
-    settings = load_settings(arguments.settings, TrainingSettings, "training")
-    if arguments.start is not None and settings.adversarial is None:
-        raise InputError("training: --start is where an adversarial fine-tune begins, and 'adversarial' is not set.")
-    settings = settings.stage(finetune=arguments.start is not None)
+    kind, method = kind_of(arguments.kind), method_of(arguments.kind)
+    model = load_settings(arguments.model, kind.model, "model")
+    settings = load_settings(arguments.settings, kind.training, "training").stage(arguments.start is not None)
+    kind.check(model, settings)
     start, before = load_start(arguments.start, model) if arguments.start is not None else (None, {})
     torch.set_num_threads(settings.threads)
-    store = open_store(arguments.shards, "train", model, cached=settings.cache_frames)
-    sampler = PairSampler(store, settings, arguments.seed)
+    store = open_store(arguments.shards, "train", model.frames, cached=settings.cache_frames)
+    sampler = method.sampler(store, model, settings, arguments.seed)
     if not sampler.people:
         log.warning("No training clip survived: the exported weights are untrained.")
         settings = settings.model_copy(update={"iterations": 0})
     log.info("%d samples of %d people", len(store.clips), len(sampler.people))
     fabric = launch(settings)
     belongs = origin(arguments.shards, model, settings, arguments.seed, arguments.start)
-    trainer = Trainer(fabric, model, settings, sampler, arguments.seed, belongs, start)
+    trainer = Trainer(fabric, method, model, settings, sampler, arguments.seed, belongs, start)
     train(trainer, arguments.output, arguments.curves, arguments.method, arguments.tensorboard)
     if not fabric.is_global_zero:
         return
     facts = {
         "method": arguments.method,
+        "claim": kind.claim(model, settings),
         "step": str(trainer.step),
         "seed": str(arguments.seed),
         "training": settings.model_dump_json(),
@@ -79,8 +79,8 @@ def main(arguments: argparse.Namespace) -> None:
     }
     if arguments.start is not None:
         facts |= {f"pretrained_{key}": value for key, value in before.items() if key in ("step", "training")}
-    save_weights(arguments.output / "final.safetensors", trainer.ema, facts)
-    write_card(arguments.output / "card.md", model, facts)
+    save_weights(arguments.output / "final.safetensors", trainer.ema, facts, kind.name)
+    write_card(arguments.output / "card.md", kind, model, facts)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
         "--curves", type=Path, required=True, metavar="PARQUET", help="training curves; a PNG is drawn beside"
     )
     p.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write the curves for TensorBoard")
+    p.add_argument("--kind", default=PLANEDICT, help=f"kind of the method ({PLANEDICT} by default)")
     p.add_argument("--model", metavar="JSON|FILE", help="the model's settings")
     p.add_argument("--seed", type=int, default=0)
     add_common(p)

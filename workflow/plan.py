@@ -11,13 +11,14 @@ from pathlib import Path
 
 from evaluation.external.pyfeat import WEIGHTS as PYFEAT_WEIGHTS
 from evaluation.settings import COPY, LISTS
+from model.kinds import PLANEDICT
+from model.settings import AdversarialSettings, TrainingSettings
 from workflow.data_files import FEW
 from workflow.registered_files import PYFEAT_LOCK, RegisteredFiles
-from workflow.settings import REFERENCE
+from workflow.settings import PROTOCOLS, REFERENCE
 
 __all__ = ["FEW", "FIGURES", "PYFEAT_LOCK", "PYFEAT_WEIGHTS", "TABLES", "Plan", "folders", "option"]
 
-PROTOCOLS = ("self", "cross", "multiview")
 TABLES = (1, 2, 3, 4, 5)
 FIGURES = (1, 3, 4, 5, 6)
 
@@ -40,11 +41,15 @@ def folders(paths: Iterable[str], above: int = 0) -> list[str]:
 class Plan(RegisteredFiles):
     """The files of one validated configuration."""
 
+    def adversarial(self, slug: str) -> AdversarialSettings | None:
+        """A method's adversarial fine-tune, which only PlaneDict has."""
+        training = self.settings_.training_of(slug)
+        return training.adversarial if isinstance(training, TrainingSettings) else None
+
     @property
     def finetuned(self) -> list[str]:
         """The methods that are fine-tuned adversarially after their training."""
-        run = self.settings_
-        return [slug for slug in run.trained if run.training_of(slug).adversarial is not None]
+        return [slug for slug in self.settings_.trained if self.adversarial(slug) is not None]
 
     @property
     def trained_at_once(self) -> list[str]:
@@ -54,14 +59,14 @@ class Plan(RegisteredFiles):
 
     def real_images(self, slug: str) -> list[str]:
         """What the check of a method's real images depends on, as far as it is there: a folder's list, or a zip."""
-        adversarial = self.settings_.training_of(slug).adversarial
+        adversarial = self.adversarial(slug)
         if adversarial is None or self.made_photos(slug):
             return []
         return [str(path) for path in (adversarial.real / "dataset.json", adversarial.real) if path.is_file()]
 
     def made_photos(self, slug: str) -> list[str]:
         """The list of a method's real images where they are a dataset of photos of this run."""
-        adversarial = self.settings_.training_of(slug).adversarial
+        adversarial = self.adversarial(slug)
         folders = [] if adversarial is None else [adversarial.real.as_posix()]
         return [f"{folder}/dataset.json" for folder in folders if folder in map(self.photo_folder, self.photos)]
 
@@ -79,11 +84,19 @@ class Plan(RegisteredFiles):
         devices = self.settings_.training_of(slug).devices
         return f"-m torch.distributed.run --standalone --nproc-per-node {devices} -m --" if devices > 1 else "-m"
 
-    def names(self) -> str:
-        """The methods of Tables 1 to 4 and of Table 5, each slug → name, as JSON."""
+    def names(self, *, own: bool = False) -> str:
+        """The methods of Tables 1 to 4 and of Table 5, slug → name, and what rows may claim of them, as JSON.
+
+        ``own``: without those that are driven with another one's weights.
+        """
         run = self.settings_
         groups = {"main": run.methods, "ablation": run.ablation}
-        names = {group: {slug: method.name for slug, method in rows.items()} for group, rows in groups.items()}
+        names: dict[str, dict[str, str]] = {
+            group: {slug: method.name for slug, method in rows.items() if not (own and method.of)}
+            for group, rows in groups.items()
+        }
+        shown = [slug for rows in names.values() for slug in rows]
+        names["claims"] = {slug: claim for slug in shown if (claim := run.claim_of(slug)) != "trained here"}
         return json.dumps(names, ensure_ascii=False)
 
     def benchmark_folders(self, run: str) -> list[str]:
@@ -110,33 +123,39 @@ class Plan(RegisteredFiles):
         ]
 
     def weights(self, run: str, method: str) -> list[str]:
-        """A method's trained weights; the copy of the source has none."""
-        return [] if method == COPY else [f"results/{run}/checkpoints/{method}/final.safetensors"]
+        """The weights a method is driven with; the copy of the source has none."""
+        if method == COPY:
+            return []
+        return [f"results/{run}/checkpoints/{self.settings_.origin_of(method)}/final.safetensors"]
 
     def method_arguments(self, method: str, weights: Iterable[str]) -> str:
-        """What re-enactment needs of a method: its weights, or the size of the copies."""
-        size = ("--resolution", self.settings_.model.resolution)
-        return shlex.join(map(str, (method, *(size if method == COPY else ("--checkpoint", *weights)))))
+        """What re-enactment needs of a method: its weights and which picture it gives, or the size of the copies."""
+        if method == COPY:
+            return shlex.join((method, "--resolution", str(self.settings_.model.resolution)))
+        return shlex.join((method, "--checkpoint", *weights, "--picture", self.settings_.output_of(method)))
 
     def training(self, run: str) -> list[str]:
-        """Weights and curves of every trained method."""
+        """Every method's weights, and the curves of those that are trained."""
         names = product(self.settings_.trained, ("parquet", "png"))
         curves = [f"results/{run}/training/{method}.{suffix}" for method, suffix in names]
         return [*self.all_weights(run), *curves]
 
     def all_weights(self, run: str) -> list[str]:
-        """The weights of every trained method."""
-        return [path for method in self.settings_.trained for path in self.weights(run, method)]
+        """The weights of every method that has its own."""
+        run_ = self.settings_
+        return [path for method in run_.driven if run_.driven[method].of is None for path in self.weights(run, method)]
 
     @property
     def main_method(self) -> str:
-        """The first of ``methods``: the one health.json is of."""
-        return next(iter(self.settings_.methods))
+        """The first PlaneDict of ``methods``: the one health.json is of."""
+        methods = self.settings_.methods.items()
+        return next(slug for slug, method in methods if method.kind == PLANEDICT and method.of is None)
 
     def tested(self) -> list[tuple[str, str, str]]:
-        """Every (dataset, method, protocol) that is re-enacted and scored; ablation rows take part in cross only."""
+        """Every (dataset, method, protocol) that is re-enacted and scored."""
         run = self.settings_
-        rows = [*product((COPY, *run.methods), PROTOCOLS), *product(run.ablation, ("cross",))]
+        rows = [*product((COPY,), PROTOCOLS)]
+        rows += [(slug, protocol) for slug in run.driven for protocol in run.protocols_of(slug)]
         return [(dataset, method, protocol) for dataset in run.test_on for method, protocol in rows]
 
     def pairs(self, run: str) -> list[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from evaluation.external.pyfeat import WEIGHTS as PYFEAT_WEIGHTS
 from evaluation.metrics.catalogue import METRICS
 from evaluation.metrics.choice import FILES
-from model.settings import VGG19
 from preprocessing import lists
 from preprocessing.detectors import choice
 from preprocessing.detectors.choice import Detecting
@@ -55,10 +54,9 @@ class RegisteredFiles(DataFiles):
     @property
     def required_weights(self) -> list[str]:
         """The registered files without which this run cannot be what it asks for: its data's, trainings', metrics'."""
-        losses = [self.settings_.training_of(slug).released for slug in self.settings_.trained]
-        perceptual = any(loss is not None and loss.perceptual and loss.vgg19 is None for loss in losses)
         external = PYFEAT_WEIGHTS if self.external_readings() else ()
-        trained = (VGG19,) if perceptual else ()
+        run = self.settings_
+        trained = [name for slug in run.trained for name in run.training_of(slug).registered_weights()]
         return list(dict.fromkeys([*self.data_weights(), *trained, *self.metric_weights(optional=False), *external]))
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from model.kinds import kinds
 from workflow.settings import RunSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +70,9 @@ def tables() -> str:
     """One Markdown table per block, in the order of the configuration."""
     lines: list[str] = []
     waiting: list[tuple[str, type[BaseModel]]] = [("", RunSettings)]
+    for name, kind in kinds().items():  # PlaneDict's are the run's own
+        blocks = (("model", kind.model), ("training", kind.training))
+        waiting += [(f"methods.*.{key}, kind: {name}", block) for key, block in blocks]
     done: set[type[BaseModel]] = set()
     while waiting:
         path, block = waiting.pop(0)

@@ -10,28 +10,51 @@ import re
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
-from model.settings import ModelSettings, TrainingSettings, check_together
+from model.kinds import MACHINE, PLANEDICT, Kind, LoopSettings, MethodModel, kind_of
+from model.settings import ModelSettings, TrainingSettings
 from preprocessing.cli import Block, InputError, read_mapping, validated
 from preprocessing.settings import CropSettings, DatasetSettings, FacesSettings, MasksSettings, ShardsSettings
 from preprocessing.sources.embedded import EmbeddedSource
 
 # Names that become parts of paths.
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Protocol = Literal["self", "cross", "multiview"]
+PROTOCOLS: tuple[Protocol, ...] = ("self", "cross", "multiview")
 # Where the pooled seeds' results lie, beside those of the runs.
 REFERENCE = "reference"
 
 
 class MethodSettings(Block):
-    """One trained method: its name in the tables and what it changes in the run's model and training blocks."""
+    """One method of the tables.
+
+    A PlaneDict changes keys of the run's model and training blocks. Other kinds have blocks of their own, and of the
+    run's training only how the machine is used.
+    """
 
     name: str = Field(description="the method's name in the tables, as the paper spells it")
-    model: dict[str, Any] = Field(default_factory=dict, description="keys of `model` this method changes")
-    training: dict[str, Any] = Field(default_factory=dict, description="keys of `training` this method changes")
+    kind: str = Field(PLANEDICT, description="`planedict`, or a folder of `model/baselines`")
+    model: dict[str, Any] = Field(default_factory=dict, description="keys of the kind's model block")
+    training: dict[str, Any] = Field(default_factory=dict, description="keys of the kind's training block")
+    checkpoint: Path | None = Field(None, description="its authors' checkpoint, taken instead of training")
+    of: Slug | None = Field(None, description="another method, with whose weights this one is driven")
+    output: str | None = Field(None, description="which of its kind's pictures it gives; null: the re-enacted one")
+    protocols: list[Protocol] | None = Field(
+        None, min_length=1, description="protocols it takes part in; null: all its kind can"
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "MethodSettings":
+        own = self.model or self.training or self.checkpoint or self.kind != PLANEDICT
+        if self.of is not None and own:
+            raise ValueError(f"with of: {self.of} kind, model, training and checkpoint are that method's")
+        if self.checkpoint is not None and self.training:
+            raise ValueError("a checkpoint is taken instead of training: leave one of them out")
+        return self
 
 
 class RunDatasetSettings(DatasetSettings):
@@ -61,9 +84,9 @@ class RunSettings(Block):
     faces: FacesSettings = Field(default_factory=FacesSettings, description="landmarks and cameras")
     masks: MasksSettings = Field(default_factory=MasksSettings, description="foreground, regions, eyes and mouth")
     shard: ShardsSettings = Field(default_factory=ShardsSettings, description="WebDataset shards")
-    model: ModelSettings = Field(default_factory=ModelSettings, description="the model every method starts from")
+    model: ModelSettings = Field(default_factory=ModelSettings, description="the model every PlaneDict starts from")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="its training")
-    methods: dict[Slug, MethodSettings] = Field(min_length=1, description="slug → trained method of Tables 1 to 4")
+    methods: dict[Slug, MethodSettings] = Field(min_length=1, description="slug → method of Tables 1 to 4")
     ablation: dict[Slug, MethodSettings] = Field(default_factory=dict, description="slug → row of Table 5")
     reference: ReferenceSettings = Field(default_factory=ReferenceSettings, description="the committed results")
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings, description="protocols, metrics")
@@ -95,33 +118,85 @@ class RunSettings(Block):
             names = [method.name for method in group.values()]
             if twice := next((name for name in names if names.count(name) > 1 or name == COPY_NAME), None):
                 raise ValueError(f"the method name '{twice}' would stand for two rows of one table")
+        for slug, method in self.driven.items():
+            if method.of is not None and (method.of not in self.driven or self.driven[method.of].of is not None):
+                raise ValueError(f"{slug}.of names '{method.of}', which is no method with weights of its own")
+        if all(self.driven[slug].of or method.kind != PLANEDICT for slug, method in self.methods.items()):
+            raise ValueError(f"methods needs one of the kind {PLANEDICT}, which health.json is of")
         return self
 
     @cached_property
-    def trained(self) -> dict[str, MethodSettings]:
-        """Slug → method, for everything that is trained."""
+    def driven(self) -> dict[str, MethodSettings]:
+        """Slug → method, for everything that is re-enacted."""
         return {**self.methods, **self.ablation}
+
+    @cached_property
+    def trained(self) -> dict[str, MethodSettings]:
+        """Slug → method, for everything that is trained here."""
+        own = self.driven.items()
+        return {slug: method for slug, method in own if method.of is None and method.checkpoint is None}
+
+    @cached_property
+    def taken(self) -> dict[str, MethodSettings]:
+        """Slug → method, for everything whose weights are its authors'."""
+        return {slug: method for slug, method in self.driven.items() if method.checkpoint is not None}
+
+    def origin_of(self, slug: str) -> str:
+        """The method whose weights a method is driven with: most have their own."""
+        return self.driven[slug].of or slug
+
+    def kind_of(self, slug: str) -> Kind:
+        """The kind of a method; InputError where there is no such kind."""
+        return kind_of(self.driven[self.origin_of(slug)].kind)
+
+    def output_of(self, slug: str) -> str:
+        """Which of its kind's pictures a method gives; InputError where its kind makes no such one."""
+        outputs, wanted = self.kind_of(slug).outputs, self.driven[slug].output
+        if wanted is not None and wanted not in outputs:
+            raise InputError(f"output of '{slug}': '{wanted}' is none of {', '.join(outputs)}.")
+        return wanted or outputs[0]
+
+    def protocols_of(self, slug: str) -> list[Protocol]:
+        """What a method takes part in; rows of Table 5 only in cross-identity. InputError for what its kind cannot."""
+        able: list[Protocol] = [name for name in PROTOCOLS if name != "multiview" or self.kind_of(slug).views]
+        if slug in self.ablation:
+            able = ["cross"]
+        wanted = self.driven[slug].protocols or able
+        if unable := [name for name in wanted if name not in able]:
+            raise InputError(f"protocols of '{slug}': {', '.join(unable)} is not for it, only {', '.join(able)}.")
+        return wanted
+
+    def claim_of(self, slug: str) -> str:
+        """What a row of a table may claim of a method, e.g. "mini, trained here"."""
+        origin = self.origin_of(slug)
+        training = None if origin in self.taken else self.training_of(origin)
+        return self.kind_of(slug).claim(self.model_of(origin), training)
 
     def crop_of(self, dataset: str) -> CropSettings:
         """The crop block of one dataset: the run's, with the dataset's changes."""
         values = _merge(self.crop.model_dump(mode="json"), self.datasets[dataset].crop)
         return validated(CropSettings, values, f"crop of '{dataset}'")
 
-    def model_of(self, slug: str) -> ModelSettings:
-        """The model block of one method: the run's, with the method's changes."""
-        values = _merge(self.model.model_dump(mode="json"), self.trained[slug].model)
-        return validated(ModelSettings, values, f"model of '{slug}'")
+    def model_of(self, slug: str) -> MethodModel:
+        """The model block of one method: of a PlaneDict the run's, with the method's changes."""
+        kind, changes = self.kind_of(slug), self.driven[slug].model
+        values = self.model.model_dump(mode="json") if kind.name == PLANEDICT else {}
+        return validated(kind.model, _merge(values, changes), f"model of '{slug}'")
 
-    def training_of(self, slug: str) -> TrainingSettings:
-        """The training block of one method: the run's, with the method's changes.
+    def training_of(self, slug: str) -> LoopSettings:
+        """The training block of one method: of a PlaneDict the run's, with the method's changes.
 
-        A method of another recipe keeps only what the run's block changed from its own recipe.
+        One of another recipe keeps only what the run's block changed from its own recipe, one of another kind only how
+        the machine is used.
         """
-        changes, values = self.trained[slug].training, self.training.model_dump(mode="json")
-        if "recipe" in changes:
+        kind, changes = self.kind_of(slug), self.trained[slug].training
+        values = self.training.model_dump(mode="json")
+        if kind.name != PLANEDICT:
+            values = {key: values[key] for key in sorted(MACHINE)}
+        elif "recipe" in changes:
             named = TrainingSettings(recipe=self.training.recipe).model_dump(mode="json")
             values = {key: value for key, value in values.items() if value != named[key]}
-        return validated(TrainingSettings, _merge(values, changes), f"training of '{slug}'")
+        return validated(kind.training, _merge(values, changes), f"training of '{slug}'")
 
     def seed_of(self, run: str) -> int:
         """The seed of run ``{run}`` or ``{run}-seed{n}``."""
@@ -186,8 +261,14 @@ def load(config: Mapping[str, Any]) -> RunSettings:
         run.evaluation.protocol.frozen_folder(name)  # refuses one that lacks a list
     for name in run.datasets:
         run.crop_of(name)
+    for slug in run.driven:
+        run.output_of(slug)
+        run.protocols_of(slug)
+    for slug in run.taken:
+        if not run.kind_of(slug).official:
+            raise InputError(f"checkpoint of '{slug}': the kind {run.kind_of(slug).name} takes none of its authors'.")
     for slug in run.trained:
-        check_together(run.model_of(slug), run.training_of(slug))
+        run.kind_of(slug).check(run.model_of(slug), run.training_of(slug))
     return run
 
 

@@ -45,7 +45,8 @@ def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation").figures
     if [path.name for path in arguments.pairs] != [path.name for path in arguments.reenactments]:
         raise InputError("--pairs and --reenactments must name the same datasets in the same order.")
-    methods = {**Methods.read(arguments.methods).main, COPY: COPY_NAME}
+    given = Methods.read(arguments.methods)
+    methods = {slug: given.heads[slug] for slug in given.main} | {COPY: COPY_NAME}
     shards = ShardReader(arguments.shards)
     material = [
         Material(pairs, reenactments, shards, methods, set(arguments.clips) if arguments.clips else None)

@@ -80,10 +80,15 @@ def _grouped(rows: Iterable[Line], cells: Callable[[Line], list[dict[str, str]]]
 
 
 def _group_label(group: list[Line]) -> str:
-    """The label of the group's first trained line, without the wording about intervals."""
-    trained = next((line for line in group if line.method != COPY_NAME), group[0])
-    words, _ = label_parts(str(next(iter(trained.cells.values()))["label"]))
-    return ", ".join(words)
+    """What the group's trained lines are, without wording about intervals; what not all share follows, by method."""
+    trained = [line for line in group if line.method != COPY_NAME] or group[:1]
+    words = {line.method: label_parts(str(next(iter(line.cells.values()))["label"]))[0] for line in trained}
+    shared = [word for word in next(iter(words.values())) if all(word in others for others in words.values())]
+    own: dict[str, list[str]] = {}
+    for method, said in words.items():
+        if rest := ", ".join(word for word in said if word not in shared):
+            own.setdefault(rest, []).append(method)
+    return "; ".join([", ".join(shared), *(f"{', '.join(methods)}: {rest}" for rest, methods in own.items())])
 
 
 def _paper_cell(line: Line, metric: Metric, found: Marks) -> dict[str, str]:

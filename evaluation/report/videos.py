@@ -87,7 +87,7 @@ def drive(animator: Animator, reader: ShardReader, driven: Driven, moving: bool)
     needed = {driven.source.key, *(key for key, _ in driven.frames)}
     # The driver's reference may be any of its held-out frames.
     group = [s for s in reader.samples if s.key in needed or (s.clip == driven.driver and s.split != "train")]
-    store = FrameStore(reader, group, animator.model.settings)
+    store = FrameStore(reader, group, animator.model.settings.frames)
     frames = list(driven.frames)
     source = animator.source(store.sources([(driven.source.key, 0)]))
     motion = animator.motion(store.drivers(frames), store.drivers(store.neutral_frames(driven.driver, 1)))

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from evaluation.metrics.catalogue import METRICS, TABLES, Metric
 from evaluation.outputs import EMPTY_SCORE
-from evaluation.settings import COPY, COPY_NAME
+from evaluation.settings import COPY, COPY_NAME, MINI, miniature
 from evaluation.statistics import mean_interval
 from evaluation.tables.comparisons import Marks, part_name
 from evaluation.tables.latex import tex
@@ -55,16 +55,23 @@ NOTHING: Row = {**EMPTY_SCORE, "reason": "the dataset has no pairs for this prot
 
 
 class Methods(Block):
-    """Slug → name of the methods of Tables 1–4 (``main``) and of Table 5 (``ablation``), in print order."""
+    """Slug → name of the methods of Tables 1–4 (``main``) and of Table 5 (``ablation``), in print order.
+
+    ``claims``: slug → what a row may claim of it, where that is not "trained here" (:attr:`model.kinds.Kind.claim`).
+    """
 
     main: dict[str, str] = Field(default={"planedict": "PlaneDict"})
     ablation: dict[str, str] = Field(default={})
+    claims: dict[str, str] = Field(default={})
 
     @staticmethod
     def add_to(parser: argparse.ArgumentParser) -> None:
         """The option that :meth:`read` reads."""
         parser.add_argument(
-            "--methods", required=True, metavar="JSON", help='{"main": {slug: name}, "ablation": {slug: name}}'
+            "--methods",
+            required=True,
+            metavar="JSON",
+            help='{"main": {slug: name}, "ablation": {slug: name}, "claims": {slug: "mini, trained here, …"}}',
         )
 
     @classmethod
@@ -74,6 +81,16 @@ class Methods(Block):
             return validated(cls, json.loads(given), "--methods")
         except json.JSONDecodeError as error:
             raise InputError(f"--methods is not valid JSON: {error}.") from None
+
+    @property
+    def heads(self) -> dict[str, str]:
+        """Slug → what stands above a method's pictures: its name, and whether it is a miniature."""
+        names = self.main | self.ablation
+        return {slug: f"{name} ({MINI})" if miniature(self.claim(slug)) else name for slug, name in names.items()}
+
+    def claim(self, slug: str) -> str:
+        """What a row of a table may claim of a method."""
+        return "no training" if slug == COPY else self.claims.get(slug, "trained here")
 
     def of_table(self, table: int) -> dict[str, str]:
         """The methods of one table, the copy of the source last."""
@@ -157,11 +174,13 @@ def _own_rows(table: int, scores: pd.DataFrame, methods: Methods, run: Run) -> l
         for unseen in (False, True):
             for slug, name in methods.of_table(table).items():
                 chosen = part[(part["dataset"] == dataset) & (part["method"] == slug)]
-                rows += _method_rows(table, chosen, dataset, unseen, name, run)
+                rows += _method_rows(table, chosen, dataset, unseen, name, methods.claim(slug), run)
     return rows
 
 
-def _method_rows(table: int, scores: pd.DataFrame, dataset: str, unseen: bool, method: str, run: Run) -> list[Row]:
+def _method_rows(
+    table: int, scores: pd.DataFrame, dataset: str, unseen: bool, method: str, claim: str, run: Run
+) -> list[Row]:
     measured = scores[(scores["pair"] >= 0) & (scores["unseen"] == unseen)]
     if scores.empty or (measured.empty and unseen):
         return []
@@ -173,7 +192,7 @@ def _method_rows(table: int, scores: pd.DataFrame, dataset: str, unseen: bool, m
             chosen = scores if measured.empty else scores[of_metric]
             attempted = measured[measured["motion"] == motion].groupby("run")["pair"].nunique().sum()
             row = _cell(metric, chosen, unseen, run.samples, int(attempted))
-            label = _label(run, dataset, unseen, method, row.pop("units"), scores["run"].nunique())
+            label = _label(run, dataset, unseen, claim, row.pop("units"), scores["run"].nunique())
             rows.append(
                 {
                     "table": table,
@@ -184,6 +203,7 @@ def _method_rows(table: int, scores: pd.DataFrame, dataset: str, unseen: bool, m
                     "motion": motion,
                     "paper": "",
                     "label": label,
+                    "claim": claim,  # for the paper's rows; no column
                     **row,
                 }
             )
@@ -232,8 +252,8 @@ def _pooled_sets(sets: pd.DataFrame) -> Row:
     }
 
 
-def _label(run: Run, dataset: str, unseen: bool, method: str, units: str, seeds: int) -> str:
-    words = [run.label, "no training" if method == COPY_NAME else "trained here"]
+def _label(run: Run, dataset: str, unseen: bool, claim: str, units: str, seeds: int) -> str:
+    words = [run.label, claim]
     words.append("unseen clip of a known identity" if unseen else run.identities.get(dataset, ""))
     words.append(f"{seeds} seeds pooled" if seeds > 1 else "")
     words.append(units)

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from evaluation.metrics.catalogue import BY_NAME
+from evaluation.settings import miniature
 from evaluation.tables.comparisons import Key
 
 PAPER_CELLS = Path(__file__).with_name("paper_tables.csv")
@@ -79,7 +80,10 @@ def _row(cell: dict[str, Any], own: list[Row]) -> Row:
 
 
 def _comparable(cell: dict[str, str], own: list[Row]) -> Row | None:
-    """The run's measurement of one of the paper's cells: same dataset, method and metric, by the standard backend."""
+    """The run's measurement of one of the paper's cells: same dataset, method and metric, by the standard backend.
+
+    A miniature's number is not the method's.
+    """
     wanted = (_folded(cell["dataset"] or UNNAMED_DATASET), cell["method"], cell["metric"])
     for row in own:
         same = (_folded(row["dataset"]), row["method"], row["metric"]) == wanted
@@ -88,6 +92,7 @@ def _comparable(cell: dict[str, str], own: list[Row]) -> Row | None:
             and row["motion"] == "absolute"
             and row["measured"] is not None
             and row["backend"] == BY_NAME[row["metric"]].standard
+            and not miniature(row["claim"])
         ):
             return row
     return None
@@ -105,6 +110,8 @@ def _why_not(cell: dict[str, str], own: list[Row]) -> str:
         reasons.append(f"dataset {dataset} not in this run")
     if cell["method"] not in {row["method"] for row in own}:
         reasons.append(f"method {cell['method']} not in this run")
+    if any(row["method"] == cell["method"] and miniature(row["claim"]) for row in own):
+        reasons.append(f"{cell['method']} is a miniature in this run")
     metric = BY_NAME[cell["metric"]]
     if metric.embedded != metric.standard and not any(
         r["metric"] == metric.name and r["backend"] == metric.standard and r["measured"] is not None for r in own

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from evaluation.metrics.catalogue import BY_NAME, METRICS, TABLES, Metric
-from evaluation.settings import COPY_NAME
+from evaluation.settings import COPY_NAME, MINI, miniature
 from evaluation.tables.comparisons import Marks
 from evaluation.tables.paper import odd
 
@@ -43,8 +43,11 @@ class Line:
 
     @property
     def name(self) -> str:
-        """The method, with its motion where there is one."""
-        return f"{self.method} ({self.motion})" if self.motion else self.method
+        """The method, whether it is a miniature, and its motion where there is one."""
+        labels = {str(cell["label"]) for cell in self.cells.values()}
+        mini = any(miniature(word) for label in labels for word in label.split("; "))
+        said = ", ".join(word for word in (MINI if mini else "", self.motion) if word)
+        return f"{self.method} ({said})" if said else self.method
 
     def rank(self, metric: Metric, found: Marks) -> str:
         """best, second or nothing."""
@@ -197,14 +200,22 @@ def _marks_said(own: pd.DataFrame, metrics: list[Metric]) -> str:
 
 
 def _relative_said(own: pd.DataFrame, metrics: list[Metric]) -> str:
-    """What the numbers of relative motion are not, where the table has such rows."""
+    """What the kinds of motion are and what the numbers of relative motion are not, where the table has such rows."""
     compared = ", ".join(metric.name for metric in metrics if metric.reference in ("target", "pose"))
-    if not own["motion"].str.startswith("relative").any() or not compared:
+    relative = own[own["motion"].str.startswith("relative")]
+    if relative.empty or not compared:
         return ""
-    return (
-        "Relative motion moves the source's own camera by the driver's change: the driver's frame, with which "
-        f"{compared} compare, is not its aim."
-    )
+    # Of the methods that offer it from the best frame, as those do that move keypoints and know no camera.
+    keypoints = list(relative[relative["motion"] == "relative_best"]["method"].unique())
+    said = "Relative motion moves the source's own camera by the driver's change"
+    if keypoints:
+        said = (
+            f"{said} since its frame with the most closed mouth; of {', '.join(keypoints)}, which know no cameras, "
+            "the source's keypoints by the change of the driver's since its clip's first held-out frame "
+            "(relative_best: since the one most like the source), where absolute motion takes the driver's keypoints "
+            "as they are"
+        )
+    return f"{said}: the driver's frame, with which {compared} compare, is not its aim."
 
 
 def markdown(frame: pd.DataFrame, table: int, found: Marks) -> str:

@@ -3,7 +3,6 @@
 A module, so that data parallelism and mixed precision wrap the whole of it.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -12,22 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.data import EYES
+from model.method import Critic, Result
 from model.planedict import Output, PlaneDict
 from model.settings import TrainingSettings, check_together
 from model.stylegan2 import resized
 from model.training.losses import contrastive_loss, disentanglement_loss, masked_mean, reconstruction_loss
 from model.training.pairs import Batch
-
-Critic = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Image [b, 3, r, r], raw image [b, 3, s, s], camera label [b, 25] → the adversarial stage's loss of the generator."""
-
-
-class Result(NamedTuple):
-    """The loss, figures for the curves (without gradient), and the whole image where one was rendered."""
-
-    loss: Float[Tensor, ""]
-    figures: dict[str, Tensor]
-    output: Output | None
 
 
 class Codes(NamedTuple):
@@ -101,8 +90,9 @@ class Objective(nn.Module):
     def forward(self, batch: Batch, reader: PlaneDict, critic: Critic | None = None) -> Result:
         """The loss of one batch.
 
-        ``reader`` reads codes off outputs: the averaged model, which moves slowly; with the model itself on both sides
-        constant codes win (collapse). Whole images are rendered only where a term needs one.
+        ``critic`` takes images [b, 3, r, r], raw images [b, 3, s, s] and camera labels [b, 25]. ``reader`` reads codes
+        off outputs: the averaged model, which moves slowly; with the model itself on both sides constant codes win
+        (collapse). Whole images are rendered only where a term needs one.
         """
         s, model = self.settings, self.model
         done = batch.step / s.iterations
@@ -151,7 +141,7 @@ class Objective(nn.Module):
             terms["adversarial"] = (1.0, critic(output.image, output.raw, batch.labels))
         loss = torch.stack([weight * value for weight, value in terms.values() if weight]).sum()
         figures |= {name: value.detach() for name, (_, value) in terms.items()} | {"loss": loss.detach()}
-        return Result(loss, figures, output)
+        return Result(loss, figures, None if output is None else (output, batch.labels))
 
     def ramp(self, done: float) -> float:
         """Share of their weights that losses on read codes have at ``done``: zero before their start, then rising."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from model.data import FrameStore, to_tensor
+from model.method import Sampler
 from model.settings import TrainingSettings
 from preprocessing.cameras import flip_camera
 from preprocessing.cli import InputError
@@ -128,9 +129,10 @@ class PairSampler(ClipSampler):
     over mouth or eye opening, since open mouths and shut eyes are rare; a cross pair's driver is another person.
     """
 
-    def __init__(self, store: FrameStore, settings: TrainingSettings, seed: int) -> None:
+    def __init__(self, store: FrameStore, settings: TrainingSettings, seed: int, relative: bool = False) -> None:
+        """``relative``: the model's motion codes are relative, so that batches need neutral frames."""
         super().__init__(store, settings.people, seed)
-        self.settings = settings
+        self.settings, self.relative = settings, relative
         self._openings = lru_cache(256)(self._read_openings)
 
     def _read_openings(self, clip: str) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
@@ -158,9 +160,8 @@ class PairSampler(ClipSampler):
             drivers += [self._driver(driver_clip, rng) for _ in range(s.drivers)]
             clips += [driver_clip] * s.drivers
             source_clips += [clip] * s.drivers
-        relative = self.store.settings.relative_codes
-        neutrals = [self._neutral(clip, rng) for clip in clips] if relative else []
-        source_neutrals = [self._neutral(clip, rng) for clip in source_clips] if relative and s.uses_cross else []
+        neutrals = [self._neutral(clip, rng) for clip in clips] if self.relative else []
+        source_neutrals = [self._neutral(clip, rng) for clip in source_clips] if self.relative and s.uses_cross else []
         photos = [self.any_frame(clip, rng) for clip in clips] if cross else []
         batch = Batch(
             sources=self.store.sources(sources),
@@ -207,11 +208,11 @@ def ahead(make: Callable[[int], T], order: range, workers: int) -> Iterator[T]:
     return iter(DataLoader(_Indexed(make), batch_size=None, sampler=order, num_workers=workers, pin_memory=pinned))
 
 
-def batches(sampler: PairSampler, start: int, rank: int = 0, devices: int = 1) -> Iterator[Batch]:
+def batches(sampler: Sampler, start: int, rank: int = 0, devices: int = 1) -> Iterator[Any]:
     """The batches of one device from step ``start`` on, ``accumulate`` of them a step."""
     s = sampler.settings
 
-    def make(index: int) -> Batch:
+    def make(index: int) -> Any:
         step, micro = divmod(index, s.accumulate)
         return sampler.batch(step, micro * devices + rank)
 

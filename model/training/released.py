@@ -4,11 +4,12 @@ from functools import partial
 
 import torch
 
+from model.method import Critic, Result
 from model.planedict import PlaneDict
 from model.settings import VGG19, TrainingSettings
 from model.stylegan2 import resized
 from model.training.losses import density_smoothness, masked_mean, released_cross_terms, released_self_terms
-from model.training.objective import Critic, Objective, Result, spread
+from model.training.objective import Objective, spread
 from model.training.pairs import Batch
 from model.training.perceptual import PerceptualLoss, load_vgg19
 from model.training.schedules import rays_per_side

@@ -10,24 +10,21 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from model.adversarial.adversary import Adversary, Judged
-from model.adversarial.real_images import RealBatch
 from model.checkpoints import forget_states, latest_state, save_state
-from model.planedict import PlaneDict
-from model.settings import ModelSettings, TrainingSettings
+from model.kinds import LoopSettings, MethodModel
+from model.method import Method, Sampler, TrainingBatch
 from model.training.curves import write_curves
 from model.training.finite import check_finite
-from model.training.objective import Objective
-from model.training.pairs import Batch, PairSampler, batches
-from model.training.released import ReleasedObjective
+from model.training.pairs import batches
 from preprocessing.cli import InputError, progress
 
 log = logging.getLogger("train")
 
 
-def launch(settings: TrainingSettings) -> Fabric:
+def launch(settings: LoopSettings) -> Fabric:
     """The devices the settings ask for, started: GPUs where there are any, else CPU processes.
 
     Under torchrun or Slurm this process is one of theirs; otherwise the others are started here.
@@ -57,51 +54,38 @@ def launch(settings: TrainingSettings) -> Fabric:
 class Stream(NamedTuple):
     """What one device trains on: pairs, and real images where there is an adversary."""
 
-    pairs: Iterator[Batch]
-    real: Iterator[RealBatch] | None
-
-
-def objective(model: PlaneDict, settings: TrainingSettings) -> Objective:
-    """The losses the settings name: the paper's with what the recipe adds, or the authors' code's."""
-    return ReleasedObjective(model, settings) if settings.released is not None else Objective(model, settings)
+    pairs: Iterator[TrainingBatch]
+    real: Iterator[Any] | None
 
 
 class Trainer:
-    """One training run: model, averaged copy, optimiser, and the step that moves them."""
+    """One training run of one method: model, averaged copy, optimiser, and the step that moves them."""
 
     def __init__(
         self,
         fabric: Fabric,
-        model: ModelSettings,
-        settings: TrainingSettings,
-        sampler: PairSampler,
+        method: Method,
+        model: MethodModel,
+        settings: LoopSettings,
+        sampler: Sampler,
         seed: int,
         origin: str = "",
-        start: PlaneDict | None = None,
+        start: nn.Module | None = None,
     ) -> None:
         torch.manual_seed(seed)
-        self.fabric, self.settings, self.sampler, self.seed, self.origin = fabric, settings, sampler, seed, origin
-        self.model = PlaneDict(model)
+        self.fabric, self.method, self.settings, self.sampler = fabric, method, settings, sampler
+        self.seed, self.origin = seed, origin
+        self.model = method.build(model)
         if start is not None:
             self.model.load_state_dict(start.state_dict())
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False).to(fabric.device)
-        plane_parameters = [self.model.canonical]
-        if model.motion == "dictionary":
-            plane_parameters.append(self.model.dictionary.weight)
-        ids = {id(p) for p in plane_parameters}
-        networks = [p for p in self.model.parameters() if id(p) not in ids]
-        groups = [
-            {"params": networks, "lr": settings.learning_rate},
-            {"params": plane_parameters, "lr": settings.plane_learning_rate},
-        ]
+        groups = method.groups(self.model, settings)
+        self.rates = [group["lr"] for group in groups]
         if settings.compile:
-            for part in ("encoder", "identity_generator", "motion_generator", "superresolution"):
-                if hasattr(self.model, part):
-                    getattr(self.model, part).compile()
+            method.compile(self.model)
         optimizer = torch.optim.Adam(groups, betas=settings.adam_betas, fused=True)
-        self.objective, self.optimizer = fabric.setup(objective(self.model, settings), optimizer)
-        self.adversary = Adversary(fabric, model, settings.adversarial, seed) if settings.adversarial else None
-        self.rates = [settings.learning_rate, settings.plane_learning_rate]
+        self.objective, self.optimizer = fabric.setup(method.objective(self.model, settings), optimizer)
+        self.adversary = method.adversary(fabric, model, settings, seed)
         self.step = 0
         self.rows: list[dict[str, Any]] = []
         self.recent: dict[str, list[torch.Tensor]] = {}
@@ -141,17 +125,16 @@ class Trainer:
         if self.adversary is None:
             return Stream(pairs, None)
         parts = (self.step * s.accumulate, s.iterations * s.accumulate)
-        return Stream(pairs, self.adversary.batches(*parts, s.sources * s.drivers, s.workers))
+        return Stream(pairs, self.adversary.batches(*parts, s.images, s.workers))
 
     def train_step(self, stream: Stream) -> dict[str, torch.Tensor]:
         """One optimiser step on the next batches of ``stream``; returns the step's figures, of this device."""
         s, critic = self.settings, self.adversary.critic if self.adversary else None
-        decay = min(1.0, (1 - self.done) / s.final_decay) if s.final_decay else 1.0
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * decay
+            group["lr"] = rate * s.decay(self.done)
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        judged: list[Judged] = []
+        judged: list[Any] = []
         for micro in range(s.accumulate):
             batch = next(stream.pairs).to(self.fabric.device)
             self.reseed(micro)
@@ -160,14 +143,13 @@ class Trainer:
                 check_finite(self.fabric, result.loss, f"the loss at step {self.step}", batch.clips)
                 self.fabric.backward(result.loss / s.accumulate)
             if critic is not None:
-                judged.append((result.output, batch.labels))
+                judged.append(result.judged)
         self.optimizer.step()
         figures: dict[str, torch.Tensor] = result.figures
         if self.adversary is not None and stream.real is not None:
             figures |= self.adversary.train_step(self.step, judged, stream.real)
         self.step += 1
-        if self.model.settings.motion == "dictionary":
-            self.model.dictionary.retract()
+        self.method.stepped(self.model)
         self.average()
         return figures
 

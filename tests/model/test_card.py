@@ -8,6 +8,7 @@ import torch
 from model.card import card, main, parser
 from model.checkpoints import save_weights
 from model.planedict import PlaneDict
+from model.planedict_method import METHOD
 from preprocessing.cli import InputError
 
 FACTS = {
@@ -21,7 +22,7 @@ FACTS = {
 
 
 def test_a_card_states_the_facts(tiny_model):
-    text = card(tiny_model, FACTS)
+    text = card(METHOD, tiny_model, FACTS)
     for words in ("# Model card: planedict-5", "| steps | 3100 |", "| seed | 7 |", "8 samples of 3 people", "robust"):
         assert words in text
     assert "3 learned, orthogonal planes" in text and "trained on 3 people" in text and "32² pixels" in text
@@ -39,13 +40,13 @@ def test_figures_are_shown_where_given(tiny_model):
         "yaw_correlation": None,
         "seeds": [0],
     }
-    text = card(tiny_model, FACTS, health)
+    text = card(METHOD, tiny_model, FACTS, health)
     assert "mean over people (dB) | 1.50 |" in text and "self | 0.88 |" in text and "yaw of output" not in text
 
 
 def test_a_large_training_has_no_small_limits(tiny_model):
     large = tiny_model.model_copy(update={"resolution": 256, "motion": "generator"})
-    text = card(large, FACTS | {"people": "7000"})
+    text = card(METHOD, large, FACTS | {"people": "7000"})
     assert "blend of them" not in text and "blurred" not in text and "without the plane dictionary" in text
 
 
@@ -54,7 +55,7 @@ def test_the_command_reads_a_checkpoint(tiny_model, tmp_path):
     save_weights(tmp_path / "final.safetensors", PlaneDict(tiny_model), FACTS)
     given = ["--checkpoint", str(tmp_path / "final.safetensors"), "--output", str(tmp_path / "card.md")]
     main(parser().parse_args(given))
-    assert (tmp_path / "card.md").read_text() == card(tiny_model, FACTS)
+    assert (tmp_path / "card.md").read_text() == card(METHOD, tiny_model, FACTS)
     for broken, words in (("{", "not valid JSON"), ("[]", "must hold the figures")):
         (tmp_path / "health.json").write_text(broken)
         with pytest.raises(InputError, match=words):
@@ -62,5 +63,5 @@ def test_the_command_reads_a_checkpoint(tiny_model, tmp_path):
 
 
 def test_a_fine_tuned_model_tells_both_trainings(tiny_model):
-    assert "| steps | 400, then 30 adversarial |" in card(tiny_model, {"step": "30", "pretrained_step": "400"})
-    assert "| steps | 30 |" in card(tiny_model, {"step": "30"})
+    assert "| steps | 400, then 30 adversarial |" in card(METHOD, tiny_model, {"step": "30", "pretrained_step": "400"})
+    assert "| steps | 30 |" in card(METHOD, tiny_model, {"step": "30"})

@@ -32,7 +32,7 @@ SMALL = ModelSettings(
 
 @pytest.fixture(scope="module")
 def store(synthetic_shards) -> FrameStore:
-    return open_store([synthetic_shards], "train", SMALL, cached=True)
+    return open_store([synthetic_shards], "train", SMALL.frames, cached=True)
 
 
 def test_images_round_trip():
@@ -51,7 +51,7 @@ def test_background_is_black_and_masks_cover_the_mouth(store):
 
 
 def test_cached_and_uncached_stores_agree(store, synthetic_shards):
-    other = open_store([synthetic_shards], "train", SMALL)
+    other = open_store([synthetic_shards], "train", SMALL.frames)
     frames = [("ann_00", 3), ("bob_00", 7)]
     np.testing.assert_array_equal(store.images(frames), other.images(frames))
     torch.testing.assert_close(store.drivers(frames), other.drivers(frames))

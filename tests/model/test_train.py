@@ -11,6 +11,7 @@ from safetensors import safe_open
 from model.checkpoints import latest_state, load_weights, save_state, save_weights
 from model.data import EYES, MOUTH, open_store
 from model.planedict import PlaneDict
+from model.planedict_method import METHOD
 from model.settings import ModelSettings, TrainingSettings
 from model.train import main, origin, parser
 from model.training.finite import NonFiniteLoss
@@ -35,8 +36,8 @@ WHOLE = {"recipe": "paper", "iterations": 6, "sources": 2, "checkpoint_every": 2
 def trainer(synthetic_shards, model, training, seed=0):
     settings = TrainingSettings(**training)
     model = ModelSettings(**model)
-    sampler = PairSampler(open_store([synthetic_shards], "train", model), settings, seed)
-    return Trainer(launch(settings), model, settings, sampler, seed)
+    sampler = PairSampler(open_store([synthetic_shards], "train", model.frames), settings, seed)
+    return Trainer(launch(settings), METHOD, model, settings, sampler, seed)
 
 
 def steps(run, count):

@@ -71,7 +71,8 @@ def test_ablation_rows_are_tested_across_identities_only(plan):
 def test_the_copy_needs_no_weights_but_a_size(plan):
     assert plan.weights("mini", "copy") == []
     assert plan.method_arguments("copy", []) == "copy --resolution 48"
-    assert plan.method_arguments("planedict", ["a/final.safetensors"]) == "planedict --checkpoint a/final.safetensors"
+    wanted = "planedict --checkpoint a/final.safetensors --picture prediction"
+    assert plan.method_arguments("planedict", ["a/final.safetensors"]) == wanted
 
 
 def test_names_of_the_tables(plan):

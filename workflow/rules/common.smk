@@ -32,5 +32,5 @@ wildcard_constraints:
     dataset="|".join(RUN.datasets),
     shard=r"\d{5}",
     run=rf"{RUN.run}(-seed[1-9]\d*)?",
-    method="|".join([settings.COPY, *RUN.trained]),
+    method="|".join([settings.COPY, *RUN.driven]),
     protocol="self|cross|multiview",

@@ -34,6 +34,7 @@ rule train_method:
     params:
         launcher=lambda wildcards: PLAN.launcher(wildcards.method),
         shards=lambda wildcards, input: plan.folders(input.shards),
+        kind=lambda wildcards: RUN.kind_of(wildcards.method).name,
         model=lambda wildcards: PLAN.settings("model", method=wildcards.method),
         training=lambda wildcards: PLAN.settings("training", method=wildcards.method),
         seed=lambda wildcards: RUN.seed_of(wildcards.run),
@@ -47,7 +48,7 @@ rule train_method:
     message:
         "Training {wildcards.method} ({wildcards.run})"
     shell:
-        "python {params.launcher} model.train --shards {params.shards} --method {wildcards.method} --model {params.model:q}"
+        "python {params.launcher} model.train --shards {params.shards} --kind {params.kind} --method {wildcards.method} --model {params.model:q}"
         " --settings {params.training:q} --seed {params.seed} --output $(dirname {output.weights}) {params.start}"
         " --curves {output.curves} --tensorboard {params.events} --log {log}"
 
@@ -112,3 +113,31 @@ use rule train_method as finetune_method with:
         method=PLAN.one_of(PLAN.finetuned),
     message:
         "Fine-tuning {wildcards.method} adversarially ({wildcards.run})"
+
+
+# The weights that a method's authors have published take the place of a training.
+rule take_method:
+    input:
+        lambda wildcards: local(str(RUN.driven[wildcards.method].checkpoint)),
+    output:
+        weights="results/{run}/checkpoints/{method}/final.safetensors",
+        card="results/{run}/checkpoints/{method}/card.md",
+    log:
+        "logs/results/{run}/train/{method}-taken.log",
+    benchmark:
+        "logs/results/{run}/train/{method}-taken.tsv"
+    wildcard_constraints:
+        method=PLAN.one_of(RUN.taken),
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2500,
+    params:
+        kind=lambda wildcards: RUN.kind_of(wildcards.method).name,
+        model=lambda wildcards: PLAN.settings("model", method=wildcards.method),
+    message:
+        "Taking the authors' weights of {wildcards.method} ({wildcards.run})"
+    shell:
+        "python -m model.baselines.take --kind {params.kind} --model {params.model:q} --checkpoint {input}"
+        " --method {wildcards.method} --output $(dirname {output.weights}) --log {log}"

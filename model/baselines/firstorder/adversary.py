@@ -70,10 +70,12 @@ class FirstOrderAdversary:
         with torch.no_grad():
             real = self.module.verdicts(judged.real, judged.keypoints)
         losses = [
-            torch.stack([
-                weights.generator_gan * generator_loss(prediction),
-                weighted_l1(maps, real[scale][0], weights.feature_matching),
-            ])
+            torch.stack(
+                [
+                    weights.generator_gan * generator_loss(prediction),
+                    weighted_l1(maps, real[scale][0], weights.feature_matching),
+                ]
+            )
             for scale, (maps, prediction) in generated.items()
         ]
         return torch.stack(losses).sum(0)

@@ -1,13 +1,8 @@
 """What the methods of the first-order family have in common when they are built, trained and driven."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from lightning_fabric import Fabric
-from torch import nn
-
-from model.baselines.firstorder.adversary import FirstOrderAdversary
 from model.baselines.firstorder.network import FirstOrderNetwork
 from model.baselines.firstorder.objective import FirstOrderObjective
 from model.baselines.firstorder.pairs import FramePairSampler
@@ -16,6 +11,11 @@ from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTrain
 from model.data import FrameStore
 from model.method import Method, Reenactor
 from preprocessing.cli import validated
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from model.baselines.firstorder.adversary import FirstOrderAdversary
 
 
 class FirstOrderMethod(Method):
@@ -26,13 +26,17 @@ class FirstOrderMethod(Method):
         """The names of the networks of its authors that it can be compared with (:mod:`model.baselines.check`)."""
         return (self.kind.name,)
 
-    def official_settings(self, name: str, model_params: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    def official_settings(
+        self, name: str, model_params: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+    ) -> FirstOrderModel:
         """Settings of the authors' network ``name`` from their ``model_params``.
 
         ``shapes`` of a state dict tell the widths that their code does not make parameters. InputError names a wrong
         key or value.
         """
-        return validated(self.kind.model, dict(model_params), "model_params")
+        settings = validated(self.kind.model, model_params, "model_params")
+        assert isinstance(settings, FirstOrderModel)
+        return settings
 
     def groups(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> list[dict[str, Any]]:
         """Generator and keypoint detector, each with its rate; what else a network has stays as it is."""
@@ -41,42 +45,44 @@ class FirstOrderMethod(Method):
             {"params": list(network.kp_detector.parameters()), "lr": settings.lr_kp_detector},
         ]
 
-    def objective(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> nn.Module:
-        """The losses; on several GPUs batch normalisation first becomes synchronised, as in the authors' code.
-
-        It keeps its names. It does not exist on CPUs, where every process normalises by its own part of the batch.
-        """
-        if settings.devices * settings.nodes > 1 and torch.cuda.is_available():
-            nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        return self.losses(network, settings)
-
-    def losses(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> FirstOrderObjective:
-        """The kind's losses around ``network``."""
+    def objective(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> FirstOrderObjective:
         return FirstOrderObjective(network, settings)
 
-    def sampler(self, store: FrameStore, model: FirstOrderModel, settings: FirstOrderTraining, seed: int) -> FramePairSampler:
+    def sampler(
+        self, store: FrameStore, model: FirstOrderModel, settings: FirstOrderTraining, seed: int
+    ) -> FramePairSampler:
         return FramePairSampler(store, settings, seed)
 
     def adversary(
-        self, fabric: Fabric, model: FirstOrderModel, settings: FirstOrderTraining, seed: int
-    ) -> FirstOrderAdversary | None:
+        self, fabric: "Fabric", model: FirstOrderModel, settings: FirstOrderTraining, seed: int
+    ) -> "FirstOrderAdversary | None":
         """The discriminator; none where its loss has no weight in the generator's, as in the authors' code."""
+        # Lightning Fabric, which it imports, takes seconds that animation need not wait for.
+        from model.baselines.firstorder.adversary import FirstOrderAdversary
+
         return FirstOrderAdversary(fabric, model, settings) if settings.loss_weights.generator_gan else None
 
     def reenactor(self, network: FirstOrderNetwork, output: str) -> Reenactor[Any]:
         return FirstOrderReenactor(self.kind, network, output)
 
     def summary(self, model: FirstOrderModel) -> str:
-        """Keypoints, widths and what the generator does, in one sentence."""
-        common, detector, generator = model.common_params, model.kp_detector_params, model.generator_params
-        motion = "keypoints with Jacobians" if common.estimate_jacobian else "keypoints"
-        occlusion = "an occlusion map and " if generator.estimate_occlusion_map else ""
+        """What moves, and where the idea is from; kinds say more."""
         return (
-            f"{common.num_kp} {motion} from an hourglass of {detector.num_blocks} halvings from "
-            f"{detector.block_expansion} channels, dense motion with {occlusion}{common.num_kp + 1} masks, and a "
-            f"generator that warps {generator.features} channels at 1/{2**generator.num_down_blocks} of "
-            f"{model.resolution} pixels."
+            f"Motion is that of {model.common_params.num_kp} learned keypoints and what is around them: a first-order "
+            "motion model (Siarohin et al.,\nNeurIPS 2019), written anew."
         )
+
+    def sizes(self, model: FirstOrderModel) -> dict[str, str]:
+        common, detector, generator = model.common_params, model.kp_detector_params, model.generator_params
+        dense = generator.dense_motion_params
+        return {
+            "images": f"{model.resolution}² pixels",
+            "keypoints": f"{common.num_kp}, {'with' if common.estimate_jacobian else 'without'} Jacobians",
+            "keypoint detector": f"{detector.num_blocks} halvings from {detector.block_expansion} channels",
+            "dense motion": f"{dense.num_blocks} halvings from {dense.block_expansion} channels, at"
+            f" {dense.scale_factor:g} of the size",
+            "generator": f"warps {generator.features} channels at 1/{2**generator.num_down_blocks} of the size",
+        }
 
     def compile(self, network: FirstOrderNetwork) -> None:
         """Generator and keypoint detector; the network itself is never called as a whole."""

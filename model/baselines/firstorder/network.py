@@ -16,7 +16,7 @@ class Keypoints(NamedTuple):
 
 
 class View(NamedTuple):
-    """A frame as the network sees it: picture in [0, 1], keypoints and, where the method has it, disparity in [0, 1]."""
+    """A frame as the network sees it: picture in [0, 1], keypoints and, where there is one, disparity in [0, 1]."""
 
     image: Float[Tensor, "b 3 r r"]
     keypoints: Keypoints

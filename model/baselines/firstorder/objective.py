@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from model.baselines.firstorder.equivariance import Transformation, jacobian_loss, value_loss
 from model.baselines.firstorder.losses import PyramidLoss, pyramid
-from model.baselines.firstorder.network import FirstOrderNetwork, Generated, Keypoints, View
+from model.baselines.firstorder.network import FirstOrderNetwork, Generated, View
 from model.baselines.firstorder.pairs import FramePairs
 from model.baselines.firstorder.settings import FirstOrderTraining
 from model.method import Critic, Result
@@ -33,22 +33,19 @@ class Judged(NamedTuple):
     clips: list[str]
 
 
-def exact(keypoints: Keypoints) -> Keypoints:
-    """Keypoints in float32."""
-    value, jacobian = keypoints
-    return Keypoints(value.float(), None if jacobian is None else jacobian.float())
-
-
 class FirstOrderObjective(nn.Module):
     """FOMM's losses: perceptual pyramid, equivariance of keypoints and Jacobians, and the adversary's.
 
     Figures are the weighted terms, as the authors' logs have them, and the L1 of the prediction and of the warped
-    source against the driver's frame.
+    source against the driver's frame. On several GPUs the network's batch normalisation becomes synchronised, as the
+    authors' is, and keeps its names; on CPUs, where that does not exist, every process normalises by its own part.
     """
 
     def __init__(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> None:
         super().__init__()
         self.network, self.settings = network, settings
+        if settings.devices * settings.nodes > 1 and torch.cuda.is_available():
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)
         weights = settings.loss_weights.perceptual
         if settings.features == "pixels":
             self.perceptual = PyramidLoss(weights[:1], None)
@@ -76,17 +73,20 @@ class FirstOrderObjective(nn.Module):
         return Result(loss, figures, judged._replace(generated=generated.prediction.detach()))
 
     def equivariance(self, driving: View) -> Terms:
-        """Eqs. 9–11: the keypoints of the driver's frame against those of the same frame warped; float32 throughout."""
+        """Eqs. 9–11: keypoints of the driver's frame against those of the same frame warped.
+
+        Without autocast, as the detector gives keypoints.
+        """
         weights, align_corners = self.settings.loss_weights, self.network.settings.align_corners
         if not weights.equivariance_value and not weights.equivariance_jacobian:
             return {}
-        transformation = Transformation.random(len(driving.image), self.settings, driving.image.device)
+        transformation = Transformation.random(driving.image, self.settings)
         with torch.autocast(driving.image.device.type, enabled=False):
             frames = transformation.frames(driving.image, align_corners)
         transformed = self.network.view(frames).keypoints
         terms: Terms = {}
         with torch.autocast(driving.image.device.type, enabled=False):
-            pair = exact(driving.keypoints), exact(transformed)
+            pair = driving.keypoints, transformed
             if weights.equivariance_value:
                 terms["equivariance_value"] = (weights.equivariance_value, value_loss(*pair, transformation))
             if weights.equivariance_jacobian:

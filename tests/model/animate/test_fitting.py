@@ -10,7 +10,7 @@ def test_a_fitted_source_is_nearer_to_its_photo_and_moves_as_before(synthetic_sh
     torch.manual_seed(0)
     model = PlaneDict(tiny_model)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    animator, store = Animator(model), open_store([synthetic_shards], "train", tiny_model)
+    animator, store = Animator(model), open_store([synthetic_shards], "train", tiny_model.frames)
     frame = [("ann_00", 0)]
     image, label, still = store.sources(frame), store.labels(frame), torch.zeros(1, tiny_model.motion_dim)
     target = to_tensor(store.images(frame))

@@ -25,7 +25,7 @@ CROSS = TRAINING.model_copy(update={"weight_cycle": 1.0})
 
 @pytest.fixture(scope="module")
 def store(synthetic_shards) -> FrameStore:
-    return open_store([synthetic_shards], "train", SMALL, cached=True)
+    return open_store([synthetic_shards], "train", SMALL.frames, cached=True)
 
 
 def test_batches_are_functions_of_seed_step_and_part(store):

@@ -55,9 +55,9 @@ def test_68_points_flow_to_masks_shards_pictures_and_training(film: Path, tmp_pa
     assert (few == full).mean() > 0.8
     assert reader.meta(sample.key)["backends"]["landmarks"] == "sixty-eight"
     samples.main(["--shards", str(tmp_path / "shards"), "--output", str(tmp_path / "samples.png")])
-    store = FrameStore(reader, reader.samples, ModelSettings(), cached=True)
+    store = FrameStore(reader, reader.samples, ModelSettings().frames, cached=True)
     wanted = [(sample.key, 1)]
-    same = FrameStore(embedded, embedded.samples, ModelSettings(), cached=True)
+    same = FrameStore(embedded, embedded.samples, ModelSettings().frames, cached=True)
     assert np.abs(store.alignments(wanted).numpy() - same.alignments(wanted).numpy()).max() < 0.15
     assert store.drivers(wanted).shape == same.drivers(wanted).shape
     assert store.clips[sample.key].opening == pytest.approx(same.clips[sample.key].opening, abs=0.05)
