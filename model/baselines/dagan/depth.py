@@ -4,10 +4,8 @@ A ResNet encodes the picture; the decoder doubles its last features' size five t
 gives a disparity at the four finest sizes. Parameters have the names of the public files.
 """
 
-import pickle
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +15,8 @@ from torch.nn import functional as F
 
 from model.baselines.dagan.settings import DepthParams
 from model.encoder import BasicBlock
-from preprocessing.cli import InputError
 from preprocessing.statedicts import fill
+from preprocessing.weights import load
 
 BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 CLASSES = 1000
@@ -160,26 +158,17 @@ class DepthNetwork(nn.Module):
 def load_depth(network: DepthNetwork, params: DepthParams) -> None:
     """Put the authors' files, where ``params`` names them, into ``network``.
 
-    Raises InputError in one sentence where a file is not there, is no file of weights, or has other keys or shapes.
+    No pickled code runs. Raises InputError in one sentence where a file cannot be read or has other keys or shapes.
     """
     if params.encoder is None or params.decoder is None:
         return
-    state = _read(params.encoder)
     # Beside the weights, the encoder's file tells the size of the pictures it was trained on.
-    weights = {key: value for key, value in state.items() if key.startswith("encoder.")}
-    fill(network.encoder, weights, params.encoder, f"those of a depth encoder with {params.layers} layers")
-    name = f"those of a depth decoder behind {params.layers} layers"
-    fill(network.decoder, _read(params.decoder), params.decoder, name)
+    encoder = {key: value for key, value in load(params.encoder).items() if isinstance(value, Tensor)}
+    fill(network.encoder, _plain(encoder), params.encoder, f"a depth encoder's of {params.layers} layers")
+    name = f"a depth decoder's behind {params.layers} layers"
+    fill(network.decoder, _plain(load(params.decoder)), params.decoder, name)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """The state dict in a file of torch's, without ``module.`` before its keys."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path}, the depth network's weights, is missing.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"{path} is not a file of weights: {' '.join(str(error).split())[:200]}.") from None
-    if not isinstance(state, Mapping):
-        raise InputError(f"{path} is not a file of weights: it holds a {type(state).__name__}.")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the ``module.`` that parallel training puts before keys."""
+    return {key.removeprefix("module."): value for key, value in state.items()}

@@ -109,7 +109,7 @@ class SpadeBlock(nn.Module):
 
 
 class SpadeDecoder(nn.Module):
-    """Features at a quarter of the picture's size → picture, modulated by a few channels of them and the warped source."""
+    """Features → picture of four times their size, modulated by a few channels of them and by the warped source."""
 
     def __init__(self, features: int, params: SpadeParams) -> None:
         super().__init__()

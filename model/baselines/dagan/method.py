@@ -1,23 +1,23 @@
 """DaGAN as a method: how it is built, trained and told from its authors' state dicts."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-from lightning_fabric import Fabric
-from torch import Tensor
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from model.baselines.dagan.depth import load_depth
 from model.baselines.dagan.network import DaganNetwork
 from model.baselines.dagan.objective import DaganObjective
 from model.baselines.dagan.settings import KIND, DaganModel, DaganTraining
-from model.baselines.firstorder.adversary import FirstOrderAdversary
 from model.baselines.firstorder.method import FirstOrderMethod
 from model.baselines.firstorder.network import FirstOrderNetwork
-from model.baselines.firstorder.objective import Judged
 from model.baselines.firstorder.pairs import FramePairs, FramePairSampler
 from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTraining
 from model.data import FrameStore
-from preprocessing.cli import validated
+from preprocessing.cli import InputError, validated
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from model.baselines.dagan.adversary import DaganAdversary
 
 SPADE = "dagan-spade"
 WIDTHS = {
@@ -44,14 +44,6 @@ class DaganPairSampler(FramePairSampler):
         return self.plain.batch(step, part) if step < self.depth_steps else super().batch(step, part)
 
 
-class DaganAdversary(FirstOrderAdversary):
-    """FOMM's; it rests while the depth network learns and nothing is generated."""
-
-    def train_step(self, step: int, judged: Sequence[Judged | None], real: Iterator[Any]) -> dict[str, Tensor]:
-        shown = [one for one in judged if one is not None]
-        return super().train_step(step, shown, real) if shown else {}
-
-
 class DaganMethod(FirstOrderMethod):
     """DaGAN (Hong et al., CVPR 2022), with either generator."""
 
@@ -65,15 +57,24 @@ class DaganMethod(FirstOrderMethod):
         self, name: str, model_params: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
     ) -> DaganModel:
         """Without a depth network: it is no part of the authors' checkpoints, and disparities are given."""
-        values: dict[str, Any] = {"depth": None} | dict(model_params)
+        values = dict(model_params) | {"depth": None, "generator": "depth"}
         if name == SPADE:
-            keys = {width: (f"generator.decoder.{key}", axis) for width, (key, axis) in WIDTHS.items()}
-            spade = {width: shapes[key][axis] for width, (key, axis) in keys.items() if key in shapes}
+            spade = {width: shapes[f"generator.decoder.{key}"][axis] for width, (key, axis) in WIDTHS.items()}
             values |= {"generator": "spade", "spade": spade}
         return validated(DaganModel, values, "model_params")
 
     def build(self, settings: DaganModel) -> DaganNetwork:
         return DaganNetwork(settings)
+
+    def complete(self, network: FirstOrderNetwork) -> None:
+        """The authors' depth network, which has files of its own."""
+        assert isinstance(network, DaganNetwork)
+        params = network.settings.depth
+        if network.depth is None or params is None:
+            return
+        if params.encoder is None:
+            raise InputError("DaGAN's checkpoints have no depth network: 'depth: encoder' and 'decoder' must name it.")
+        load_depth(network.depth, params)
 
     def groups(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> list[dict[str, Any]]:
         """Generator, keypoint detector and, where it is trained here, the depth network."""
@@ -84,7 +85,7 @@ class DaganMethod(FirstOrderMethod):
             groups.append({"params": trained, "lr": settings.lr_depth})
         return groups
 
-    def losses(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> DaganObjective:
+    def objective(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> DaganObjective:
         """The losses; where the settings name the authors' depth network, this puts it into ``network``."""
         assert isinstance(network, DaganNetwork) and isinstance(settings, DaganTraining)
         if network.depth is not None and network.settings.depth is not None:
@@ -98,15 +99,21 @@ class DaganMethod(FirstOrderMethod):
         return DaganPairSampler(store, settings, seed, settings.depth_steps(model))
 
     def adversary(
-        self, fabric: Fabric, model: FirstOrderModel, settings: FirstOrderTraining, seed: int
-    ) -> DaganAdversary | None:
+        self, fabric: "Fabric", model: FirstOrderModel, settings: FirstOrderTraining, seed: int
+    ) -> "DaganAdversary | None":
+        """FOMM's discriminator, which waits for the depth network."""
+        from model.baselines.dagan.adversary import DaganAdversary
+
         return DaganAdversary(fabric, model, settings) if settings.loss_weights.generator_gan else None
 
     def summary(self, model: FirstOrderModel) -> str:
+        return f"{super().summary(model)} DaGAN (Hong et al., CVPR 2022) adds the face's depth."
+
+    def sizes(self, model: FirstOrderModel) -> dict[str, str]:
         assert isinstance(model, DaganModel)
-        depth = "no depth" if model.depth is None else f"a ResNet-{model.depth.layers} for depth"
-        decoder = " with a SPADE decoder" if model.generator == "spade" else ""
-        return f"{super().summary(model)} DaGAN: {depth}, attention between depth and features{decoder}."
+        depth = "none" if model.depth is None else f"ResNet-{model.depth.layers} from {model.depth.width} channels"
+        decoder = {"depth": "residual blocks", "spade": f"SPADE from {model.spade.fc} channels"}[model.generator]
+        return super().sizes(model) | {"depth network": depth, "decoder": f"{decoder}, behind attention to depth"}
 
     def compile(self, network: FirstOrderNetwork) -> None:
         super().compile(network)

@@ -12,7 +12,9 @@ from model.baselines.firstorder.settings import (
     FirstOrderModel,
     FirstOrderTraining,
     LossWeights,
+    check_together,
 )
+from model.baselines.firstorder.settings import claim as firstorder_claim
 from model.kinds import Kind
 from preprocessing.cli import Block, InputError
 
@@ -110,7 +112,8 @@ class DaganTraining(FirstOrderTraining):
 
 
 def check(model: DaganModel, training: DaganTraining) -> None:
-    """The depth network's steps must leave some to the rest; raises InputError."""
+    """What the family needs, and that the depth network's steps leave some to the rest; raises InputError."""
+    check_together(model, training)
     if training.iterations and training.depth_steps(model) >= training.iterations:
         raise InputError(
             f"training: 'iterations' = {training.iterations} must be more than 'depth_iterations' ="
@@ -119,17 +122,11 @@ def check(model: DaganModel, training: DaganTraining) -> None:
 
 
 def claim(model: DaganModel, training: DaganTraining) -> str:
-    """What a row of a table may say: the authors' sizes and losses, or less of them; where depth is from; SPADE."""
-    sizes = {"common_params", "generator_params", "kp_detector_params", "resolution", "spade"}
-    full = training.features == "vgg19" and model.model_dump(include=sizes) == DaganModel().model_dump(include=sizes)
-    if model.depth is None:
-        depth = "no depth"
-    elif model.depth.encoder is not None:
-        depth = "authors' depth"
-    else:
-        depth = "depth trained here with known cameras"
-    spade = ", SPADE generator" if model.generator == "spade" else ""
-    return f"{'trained here' if full else 'mini'}, {depth}{spade}"
+    """What a row of a table may say: besides what the family says, where depth is from, and SPADE."""
+    depth = "no depth"
+    if model.depth is not None:
+        depth = "depth trained here with known cameras" if model.depth.encoder is None else "authors' depth"
+    return firstorder_claim(model, training, depth, *(["SPADE generator"] if model.generator == "spade" else []))
 
 
 KIND = Kind(
