@@ -8,6 +8,7 @@ from model.baselines.firstorder.settings import (
     FirstOrderTraining,
     GeneratorParams,
     LossWeights,
+    check_together,
 )
 from model.kinds import Kind
 from preprocessing.cli import Block
@@ -91,6 +92,7 @@ KIND = Kind(
     motions={"absolute": "first", "relative": "first", "relative_best": "best"},
     views=False,
     claim=claim,
+    check=check_together,
     outputs=("prediction", "deformed"),
     official=True,
 )
