@@ -23,10 +23,11 @@ class Transformation(NamedTuple):
     plate: Float[Tensor, "b pp"]
 
     @classmethod
-    def random(cls, count: int, settings: FirstOrderTraining, device: torch.device) -> "Transformation":
-        """Maps near the identity, of the spread that the settings name."""
-        affine = torch.eye(2, 3, device=device) + settings.sigma_affine * torch.randn(count, 2, 3, device=device)
-        return cls(affine, settings.sigma_tps * torch.randn(count, settings.points_tps**2, device=device))
+    def random(cls, images: Float[Tensor, "b 3 h w"], settings: FirstOrderTraining) -> "Transformation":
+        """A map for every image, near the identity and of the spread that the settings name."""
+        affine, plate = images.new_empty(len(images), 2, 3), images.new_empty(len(images), settings.points_tps**2)
+        identity = torch.eye(2, 3, dtype=images.dtype, device=images.device)
+        return cls(affine.normal_(std=settings.sigma_affine) + identity, plate.normal_(std=settings.sigma_tps))
 
     def points(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
         """T of points in [−1, 1]; one row of them serves all samples."""
@@ -60,4 +61,4 @@ def jacobian_loss(driving: Keypoints, transformed: Keypoints, transformation: Tr
     assert driving.jacobian is not None and transformed.jacobian is not None
     product = transformation.jacobian(transformed.value) @ transformed.jacobian
     product = torch.linalg.solve(driving.jacobian, product)
-    return (torch.eye(2, device=product.device) - product).abs().mean()
+    return (torch.eye(2, dtype=product.dtype, device=product.device) - product).abs().mean()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from model.baselines.firstorder.equivariance import Transformation, jacobian_loss, value_loss
 from model.baselines.firstorder.losses import PyramidLoss, pyramid
-from model.baselines.firstorder.network import FirstOrderNetwork, Generated, Keypoints, View
+from model.baselines.firstorder.network import FirstOrderNetwork, Generated, View
 from model.baselines.firstorder.pairs import FramePairs
 from model.baselines.firstorder.settings import FirstOrderTraining
 from model.method import Critic, Result
@@ -31,12 +31,6 @@ class Judged(NamedTuple):
     generated: Float[Tensor, "b 3 r r"]
     keypoints: Float[Tensor, "b k 2"]
     clips: list[str]
-
-
-def exact(keypoints: Keypoints) -> Keypoints:
-    """Keypoints in float32."""
-    value, jacobian = keypoints
-    return Keypoints(value.float(), None if jacobian is None else jacobian.float())
 
 
 class FirstOrderObjective(nn.Module):
@@ -79,17 +73,20 @@ class FirstOrderObjective(nn.Module):
         return Result(loss, figures, judged._replace(generated=generated.prediction.detach()))
 
     def equivariance(self, driving: View) -> Terms:
-        """Eqs. 9–11: the keypoints of the driver's frame against those of the same frame warped; float32 throughout."""
+        """Eqs. 9–11: keypoints of the driver's frame against those of the same frame warped.
+
+        Without autocast, as the detector gives keypoints.
+        """
         weights, align_corners = self.settings.loss_weights, self.network.settings.align_corners
         if not weights.equivariance_value and not weights.equivariance_jacobian:
             return {}
-        transformation = Transformation.random(len(driving.image), self.settings, driving.image.device)
+        transformation = Transformation.random(driving.image, self.settings)
         with torch.autocast(driving.image.device.type, enabled=False):
             frames = transformation.frames(driving.image, align_corners)
         transformed = self.network.view(frames).keypoints
         terms: Terms = {}
         with torch.autocast(driving.image.device.type, enabled=False):
-            pair = exact(driving.keypoints), exact(transformed)
+            pair = driving.keypoints, transformed
             if weights.equivariance_value:
                 terms["equivariance_value"] = (weights.equivariance_value, value_loss(*pair, transformation))
             if weights.equivariance_jacobian:

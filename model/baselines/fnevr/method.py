@@ -9,7 +9,7 @@ from model.baselines.firstorder.network import FirstOrderNetwork
 from model.baselines.firstorder.settings import FirstOrderModel
 from model.baselines.fnevr.generator import FnevrGenerator
 from model.baselines.fnevr.objective import FnevrObjective
-from model.baselines.fnevr.settings import KIND, FnevrModel, FnevrTraining
+from model.baselines.fnevr.settings import KIND, FnevrModel
 from preprocessing.cli import validated
 
 FIXED = {
@@ -35,7 +35,7 @@ class FnevrMethod(FirstOrderMethod):
         detector = KpDetector(common, settings.kp_detector_params, common.num_channels)
         return FirstOrderNetwork(settings, detector, FnevrGenerator(settings))
 
-    def losses(self, network: FirstOrderNetwork, settings: FnevrTraining) -> FnevrObjective:
+    def objective(self, network: FirstOrderNetwork, settings: Any) -> FnevrObjective:
         return FnevrObjective(network, settings)
 
     def official_settings(
@@ -48,10 +48,11 @@ class FnevrMethod(FirstOrderMethod):
                     values["generator_params"][block][field] = shape[0]
         return validated(FnevrModel, values, "model_params")
 
-    def sizes(self, model: FnevrModel) -> dict[str, str]:
+    def sizes(self, model: Any) -> dict[str, str]:
         render, spade = model.generator_params.render_params, model.generator_params.spade_params
         return super().sizes(model) | {
-            "volume rendering": f"{render.floor_num} floors, {render.hidden_size} units, {render.render_channels} channels",
+            "volume rendering": f"{render.floor_num} floors, {render.hidden_size} units, to {render.render_channels}"
+            " channels",
             "decoder": f"SPADE, {spade.hidden_channels} channels from a label map of {spade.label_channels}",
         }
 

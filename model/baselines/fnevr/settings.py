@@ -77,7 +77,7 @@ class FnevrTraining(FirstOrderTraining):
 
 
 def claim(model: FnevrModel, training: FnevrTraining) -> str:
-    """What a row of a table may say: the authors' sizes and losses, or less of them; in either case what is not there."""
+    """What a row of a table may say: the authors' sizes and losses or a miniature, and what it lacks in any case."""
     sizes = {"common_params", "generator_params", "kp_detector_params", "resolution"}
     full = training.features == "vgg19" and model.model_dump(include=sizes) == FnevrModel().model_dump(include=sizes)
     return f"{'trained here' if full else 'mini'} without the DECA vertex term and the pose editor"
