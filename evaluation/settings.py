@@ -64,7 +64,12 @@ class ProtocolSettings(Block):
 class FigureSettings(Block):
     """How many rows and views the figures show, and at which print resolution."""
 
-    rows: int = Field(default=5, ge=1, le=24, description="examples (rows) in figures 3, 4 and 5")
+    rows: int = Field(
+        default=5,
+        ge=1,
+        le=24,
+        description="examples (rows) in figures 3, 4 and 5; shared out where many methods stand below each other",
+    )
     views: int = Field(default=5, ge=1, le=9, description="views per fan in figures 1 and 6, at most")
     cell: int = Field(default=256, ge=48, le=1024, description="side of one picture in the figures, in pixels")
     dpi: int = Field(default=150, ge=50, le=600, description="dots per inch that the PNG files state, for printing")

@@ -22,6 +22,7 @@ from preprocessing.video import frame_times, frames
 
 if TYPE_CHECKING:
     from model.animate.animation import View
+    from model.kinds import Kind
 
 log = logging.getLogger("reenact")
 
@@ -76,15 +77,30 @@ def chosen_view(arguments: argparse.Namespace) -> "View":
     return View(arguments.motion)
 
 
-def tags(arguments: argparse.Namespace, facts: dict[str, str], view: "View") -> dict[str, str]:
+def check_kind(arguments: argparse.Namespace, kind: "Kind") -> None:
+    """Raises :class:`InputError` for what a method of this kind has not got: motions; cameras, depth and fitting."""
+    from model.kinds import PLANEDICT
+
+    held = f"{arguments.checkpoint} holds a method of the kind {kind.name}"
+    if arguments.motion not in kind.motions:
+        raise InputError(f"{held}, which offers --motion {', '.join(kind.motions)}, not {arguments.motion}.")
+    only = ("orbit", "grid", "yaw", "pitch", "depth", "mesh", "fit")
+    given = [f"--{name}" for name in only if getattr(arguments, name) not in (None, False, 0)]
+    if given and kind.name != PLANEDICT:
+        raise InputError(f"{held}: {', '.join(given)} {'is' if len(given) == 1 else 'are'} for a {PLANEDICT} only.")
+
+
+def tags(arguments: argparse.Namespace, kind: "Kind", facts: dict[str, str], view: "View") -> dict[str, str]:
     """What the files say of themselves: a title for people, and as the comment one JSON object for programs."""
     named = {
         role: {"file": path.name, "sha256": sha256(path)}
         for role, path in {"source": arguments.source, "driver": arguments.driving}.items()
     }
+    title = f"Synthetic: a photo animated by {kind.name.replace('planedict', 'PlaneDict')}"
     provenance: dict[str, Any] = {
         "synthetic": True,
-        "statement": "Synthetic: a photo animated by PlaneDict with the motion of another video",
+        "statement": f"{title} with the motion of another video",
+        "kind": kind.name,
         "method": facts.get("method"),
         "step": facts.get("step"),
         "seed": facts.get("seed"),
@@ -94,7 +110,7 @@ def tags(arguments: argparse.Namespace, facts: dict[str, str], view: "View") -> 
         "angles": view.angles if view.kind == "chosen" else None,
         "fitted_steps": arguments.fit,
     }
-    return {"title": "Synthetic: a photo animated by PlaneDict", "comment": json.dumps(provenance, ensure_ascii=False)}
+    return {"title": title, "comment": json.dumps(provenance, ensure_ascii=False)}
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -104,25 +120,34 @@ def main(arguments: argparse.Namespace) -> None:
 
     from model.animate.animation import Animation
     from model.animate.captions import side_by_side
+    from model.animate.driven import DrivenPhoto
     from model.animate.mesh import extract, write_ply
     from model.animate.video import publish, video_writer
     from model.animator import Animator
-    from model.checkpoints import load_weights
+    from model.checkpoints import load_method
     from model.data import open_store
+    from model.kinds import PLANEDICT
+    from model.method import method_of
     from preprocessing.prepare import prepare_photo, prepare_video
 
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, facts = load_weights(arguments.checkpoint)
-    if arguments.fit and not model.settings.relative_codes and model.settings.motion_encoder is not None:
+    kind, network, facts = load_method(arguments.checkpoint)
+    check_kind(arguments, kind)
+    if arguments.fit and not network.settings.relative_codes and network.settings.motion_encoder is not None:
         raise InputError("--fit needs a model with relative motion codes, or whose E gives both codes.")
     photo = prepare_photo(arguments.source)
     view = chosen_view(arguments)
     with tempfile.TemporaryDirectory() as folder:
         scratch, began = Path(folder), time.perf_counter()
-        store = open_store([prepare_video(arguments.driving, scratch)], None, model.settings.frames)
-        times = frame_times(arguments.driving)
-        animation = Animation(Animator(model.to(device)), photo, store, times, view, arguments.fit)
+        store = open_store([prepare_video(arguments.driving, scratch)], None, network.settings.frames)
+        times, network = frame_times(arguments.driving), network.to(device)
+        animation: Animation | DrivenPhoto
+        if kind.name == PLANEDICT:
+            animation = Animation(Animator(network), photo, store, times, view, arguments.fit)
+        else:
+            reenactor = method_of(kind.name).reenactor(network, kind.outputs[0])
+            animation = DrivenPhoto(reenactor, photo, store, times, arguments.motion)
         log.info("preparation: %s", rate(sum(c.sample.frames for c in store.clips.values()), "frames", began))
         began, fps = time.perf_counter(), animation.timeline.fps
         with contextlib.ExitStack() as stack:
@@ -131,12 +156,12 @@ def main(arguments: argparse.Namespace) -> None:
             for number, frame in enumerate(progress(animation.frames(), "frames", len(animation))):
                 panels = arguments.side_by_side
                 add(side_by_side(photo.frame, animation.driver(number), frame.image) if panels else frame.image)
-                if add_depth:
+                if add_depth and frame.depth is not None:
                     add_depth(frame.depth)
         log.info("rendering on %s: %s", device, rate(len(animation) * len(view.angles), "views", began))
-        described = tags(arguments, facts, view)
-        if arguments.mesh:
-            write_ply(arguments.mesh, extract(model, animation.planes(0)), described["comment"])
+        described = tags(arguments, kind, facts, view)
+        if arguments.mesh and isinstance(animation, Animation):
+            write_ply(arguments.mesh, extract(network, animation.planes(0)), described["comment"])
             log.info("wrote %s", arguments.mesh)
         if arguments.depth:
             publish(scratch / "depth.mp4", arguments.depth, described)
@@ -170,9 +195,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output", type=Path, required=True, metavar="OUT.mp4", help="what to write, in an existing folder")
     p.add_argument(
         "--motion",
-        choices=("relative", "absolute"),
+        choices=("relative", "absolute", "relative_best"),
         default="relative",
-        help="camera: the photo's, moved as the driver moves; or the driver's",
+        help="of PlaneDict the camera: the photo's, moved as the driver moves, or the driver's; of first-order methods "
+        "the keypoints: moved as the driver's since its first frame or the one most like the photo, or the driver's",
     )
     p.add_argument("--yaw", type=float, metavar="RAD", help="fixed view: yaw from the frontal one, + towards +x")
     p.add_argument("--pitch", type=float, metavar="RAD", help="fixed view: pitch from the frontal one, + downwards")

@@ -73,7 +73,9 @@ class _Layout:
         self.left = round(size * (0.7 + 1.2 * lines)) if lines else self.gutter * 2
         gaps = [self._gap(column) for column in range(len(grid.columns))]
         self.xs = [self.left + sum(gaps[: i + 1]) + i * self.wide for i in range(len(grid.columns))]
-        self.top = self.gutter + self.line * (bool(grid.groups) + any(grid.columns))
+        self.heads = ["\n".join(wrap(text, typeface(self.size), self.wide)) for text in grid.columns]
+        self.under = max(text.count("\n") + 1 for text in self.heads) * self.line * any(grid.columns)
+        self.top = self.gutter + self.line * bool(grid.groups) + self.under
         self.ys, y = [], self.top
         for row in grid.rows:
             y += self.gutter * 4 * row.apart
@@ -128,10 +130,11 @@ class _Layout:
 
     def _headings(self, draw: ImageDraw.ImageDraw) -> None:
         font, line = typeface(self.size), self.line
-        for text in self.grid.columns:
+        for text in self.heads:
             font = fitted(text, font, self.wide)
-        for x, text in zip(self.xs, self.grid.columns, strict=True):
-            draw.text((x + self.wide / 2, self.top - line / 2), text, INK, font, anchor="mm")
+        for x, text in zip(self.xs, self.heads, strict=True):
+            at = (x + self.wide / 2, self.top - self.under / 2)
+            draw.multiline_text(at, text, INK, font, anchor="mm", align="center", spacing=0)
         for first, last, text in self.grid.groups:
             start, end = self.xs[first], self.xs[last] + self.wide
             y = self.gutter + line / 2

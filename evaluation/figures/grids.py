@@ -16,8 +16,14 @@ from evaluation.pictures import resized
 from evaluation.settings import COPY, FigureSettings
 
 ACROSS = 8  # pictures side by side, at most; more methods go below
+MAPS_ACROSS = 11  # the same where each method has heat maps: three of them
 ROOMY = 4  # up to so many, close-ups stand beside their pictures
 NO_FACE = "no face found"
+GROUPS = {
+    "absolute": "absolute motion",
+    "relative": "relative motion",
+    "relative_best": "relative motion, from the best frame",
+}
 
 
 @dataclass(frozen=True)
@@ -29,10 +35,11 @@ class Block:
     group: str = ""
 
 
-def side_by_side(inputs: Block, methods: Sequence[Block], labels: Sequence[str], cell: int) -> Image.Image:
+def side_by_side(
+    inputs: Block, methods: Sequence[Block], labels: Sequence[str], cell: int, most: int = ACROSS
+) -> Image.Image:
     """The methods beside the inputs; where they are too many, in equal parts below each other, each with the inputs."""
-    room = max(1, (ACROSS - len(inputs.heads)) // len(methods[0].heads))
-    parts = np.array_split(np.arange(len(methods)), -(-len(methods) // room))
+    parts = np.array_split(np.arange(len(methods)), _parts(len(methods), len(methods[0].heads), most))
     across = len(inputs.heads) + len(parts[0]) * len(methods[0].heads)
     beside = across <= ROOMY
     size = letters(across * cell * (1 + beside))
@@ -46,6 +53,16 @@ def side_by_side(inputs: Block, methods: Sequence[Block], labels: Sequence[str],
         ]
         pages.append(Grid(heads, rows, _groups(blocks), beside=beside).draw(cell, size))
     return stacked(pages, gap=size)
+
+
+def _parts(methods: int, heads: int, most: int) -> int:
+    """In how many parts methods of so many columns each stand below each other, beside source and driver."""
+    return max(1, -(-methods // max(1, (most - 2) // heads)))
+
+
+def _examples(material: Sequence[Material], protocol: str, rows: int, parts: int) -> list[tuple[Material, Pair]]:
+    """The pairs that are shown: ``rows``, or about as many in all parts together, but two at least."""
+    return chosen(material, protocol, min(rows, max(2, -(-rows // parts))))
 
 
 def _groups(blocks: Sequence[Block]) -> list[tuple[int, int, str]]:
@@ -65,26 +82,32 @@ def figure3(material: list[Material], settings: FigureSettings, scale: str) -> I
         "Self-reenactment: a clip's first frame (source) is driven by held-out frames of the same clip, which each"
         " output should equal."
     )
-    return _reenactment(material, "self", ("absolute",), settings, f"{what} {{}} {origin(material, scale)}")
+    columns = all_columns(material, "self")
+    return _reenactment(material, "self", columns, settings, f"{what} {{}} {origin(material, scale)}")
 
 
 def figure4(material: list[Material], settings: FigureSettings, scale: str) -> Image.Image:
-    """Cross-identity reenactment: source, driver, and each method's output with absolute and relative motion."""
+    """Cross-identity reenactment: source, driver, and each method's output with absolute and with relative motion.
+
+    Relative motion is that from the driver's best frame where a method offers it, as its authors use it.
+    """
     what = "Cross-identity reenactment: the source's face with the expression and pose of another person's frame."
-    return _reenactment(material, "cross", ("absolute", "relative"), settings, f"{what} {{}} {origin(material, scale)}")
+    absolute, relative, best = (all_columns(material, "cross", motion) for motion in GROUPS)
+    plain = [column for column in relative if column.slug not in {other.slug for other in best}]
+    columns = [*absolute, *plain, *best]
+    return _reenactment(material, "cross", columns, settings, f"{what} {{}} {origin(material, scale)}")
 
 
 def _reenactment(
-    material: list[Material], protocol: str, motions: Sequence[str], settings: FigureSettings, caption: str
+    material: list[Material], protocol: str, columns: Sequence[Column], settings: FigureSettings, caption: str
 ) -> Image.Image:
-    columns = [column for motion in motions for column in all_columns(material, protocol, motion)]
-    examples = chosen(material, protocol, settings.rows)
+    examples = _examples(material, protocol, settings.rows, _parts(len(columns), 1, ACROSS))
     if not columns or not examples:
         return notice(f"This run has no {protocol} pairs to show.")
     faces, several = Faces(), len({column.motion for column in columns}) > 1
     rows = [_example(faces, data, pair, protocol, columns) for data, pair in examples]
     methods = [
-        Block([column.name], [[row[2 + i]] for row in rows], f"{column.motion} motion" if several else "")
+        Block([column.name], [[row[2 + i]] for row in rows], GROUPS[column.motion] if several else "")
         for i, column in enumerate(columns)
     ]
     inputs = Block(["Source", "Driving"], [row[:2] for row in rows])
@@ -133,7 +156,7 @@ def _resolution(rows: Sequence[Sequence[Cell]]) -> str:
 def figure5(material: list[Material], settings: FigureSettings, scale: str) -> Image.Image:
     """Vertex distance of each output from its source (low is good) and from its driver (high is good)."""
     columns = [c for motion in ("absolute", "none") for c in all_columns(material, "cross", motion)]
-    examples = chosen(material, "cross", settings.rows)
+    examples = _examples(material, "cross", settings.rows, _parts(len(columns), 3, MAPS_ACROSS))
     if not columns or not examples:
         return notice("This run has no cross pairs to show.")
     faces, shown = Faces(), [(data.source(pair), data.driver(pair)) for data, pair in examples]
@@ -150,7 +173,7 @@ def figure5(material: list[Material], settings: FigureSettings, scale: str) -> I
         for column in columns
     ]
     inputs = Block(["Source", "Driving"], [[Cell(picture) for picture in pictures] for pictures in shown])
-    page = side_by_side(inputs, methods, [label(pair) for _, pair in examples], settings.cell)
+    page = side_by_side(inputs, methods, [label(pair) for _, pair in examples], settings.cell, MAPS_ACROSS)
     size = letters(page.width)
     copied = any(column.slug == COPY for column in columns)
     control = "The copy of the source is at no distance from it by construction. " if copied else ""

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from evaluation.outputs import Reenactments, Shards, read_pairs
 from evaluation.pictures import on_black
+from evaluation.settings import MINI
 
 Picture = NDArray[np.uint8]
 Pair = dict[str, Any]
+SMALL = f"({MINI}): a small version of the method, trained here; not what its authors trained."
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Material:
         self._pairs, self._reenactments, self._shards = pairs, reenactments, shards
         self._methods = methods
         self._open: dict[tuple[str, str], Reenactments | None] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The methods' names."""
+        return list(self._methods.values())
 
     def pairs(self, protocol: str) -> list[Pair]:
         """The pair list of one protocol, as far as both clips may be shown."""
@@ -118,6 +125,7 @@ def label(pair: Pair) -> str:
 
 
 def origin(material: Sequence[Material], scale: str) -> str:
-    """The end of a caption: which data, and at which scale."""
+    """The end of a caption: which data, at which scale, and what a miniature is, where there are some."""
     names = ", ".join(data.dataset for data in material)
-    return f"Data: {names} ({scale})."
+    minis = any(name.endswith(f"({MINI})") for data in material for name in data.names)
+    return f"Data: {names} ({scale})." + (f" {SMALL}" if minis else "")

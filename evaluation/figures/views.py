@@ -84,7 +84,7 @@ def figure1(material: list[Material], settings: FigureSettings, scale: str) -> I
     page = beside([_overview(data, columns[0], pairs, offsets, cell, size) for data, pairs in examples], cell // 3)
     text = (
         f"One-shot multi-view reenactment by {columns[0].name}: a source photo, another person's expression, and the"
-        f" camera turned by yaw (across) and pitch (down), in radians. {origin(material, scale)}"
+        f" camera turned by yaw (across) and pitch (down), in radians. {_unable(material)}{origin(material, scale)}"
     )
     return stacked([page, footer(text, page.width, size)])
 

@@ -155,13 +155,12 @@ def _run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation").report
     methods = Methods.read(arguments.methods)
-    slugs = methods.main | methods.ablation
-    weights = {slug: arguments.checkpoints / methods.weights.get(slug, slug) / "final.safetensors" for slug in slugs}
+    weights = {slug: arguments.checkpoints / slug / "final.safetensors" for slug in methods.main | methods.ablation}
     for path in weights.values():
         if not path.is_file():
             raise InputError(f"There are no weights at {path}.")
     reader = ShardReader(arguments.shards)
-    drivers = {slug: chosen_reenactor(load_method(path), methods.pictures.get(slug)) for slug, path in weights.items()}
+    drivers = {slug: chosen_reenactor(load_method(path), None) for slug, path in weights.items()}
     inputs, entries = Inputs(reader, PANEL), []
     for number, driven in enumerate(progress(choose(reader.samples, settings), "videos")):
         photo = inputs.picture(driven.source.key, 0)[None]

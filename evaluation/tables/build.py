@@ -58,15 +58,11 @@ class Methods(Block):
     """Slug → name of the methods of Tables 1–4 (``main``) and of Table 5 (``ablation``), in print order.
 
     ``claims``: slug → what a row may claim of it, where that is not "trained here" (:attr:`model.kinds.Kind.claim`).
-    ``weights``: slug → the method whose weights it is driven with, where it has none of its own. ``pictures``: slug →
-    which of its kind's outputs it gives, where that is not the first.
     """
 
     main: dict[str, str] = Field(default={"planedict": "PlaneDict"})
     ablation: dict[str, str] = Field(default={})
     claims: dict[str, str] = Field(default={})
-    weights: dict[str, str] = Field(default={})
-    pictures: dict[str, str] = Field(default={})
 
     @field_validator("claims")
     @classmethod
@@ -83,8 +79,7 @@ class Methods(Block):
             "--methods",
             required=True,
             metavar="JSON",
-            help='{"main": {slug: name}, "ablation": {slug: name}, "claims": {slug: "mini, …"},'
-            ' "weights": {slug: slug}, "pictures": {slug: output}}',
+            help='{"main": {slug: name}, "ablation": {slug: name}, "claims": {slug: "mini, …"}}',
         )
 
     @classmethod

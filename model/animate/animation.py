@@ -29,10 +29,10 @@ class View:
 
     ``driver``: the photo's camera moved as the driver moves (``relative``), or the driver's own (``absolute``);
     ``orbit``: around the face; ``chosen``: ``angles``, row-major pairs of yaw and pitch in radians from the frontal
-    view, in rows of ``columns``.
+    view, in rows of ``columns``. Of methods without cameras it names the motion (``relative_best``: theirs alone).
     """
 
-    kind: Literal["relative", "absolute", "orbit", "chosen"] = "relative"
+    kind: Literal["relative", "absolute", "relative_best", "orbit", "chosen"] = "relative"
     angles: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     columns: int = 1
 
@@ -107,10 +107,10 @@ def slots(moments: Float[np.ndarray, "n"], fps: float) -> Int[np.ndarray, "m"]:
 
 
 class Frame(NamedTuple):
-    """One output frame: all its views tiled, and their depth (see :func:`grey_depth`)."""
+    """One output frame: all its views tiled, and their depth (see :func:`grey_depth`), where there is any."""
 
     image: UInt8[np.ndarray, "h w 3"]
-    depth: UInt8[np.ndarray, "h w"]
+    depth: UInt8[np.ndarray, "h w"] | None = None
 
 
 class Animation:

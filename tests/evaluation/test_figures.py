@@ -1,17 +1,18 @@
 """Figures from a synthetic run: any number of methods, close-ups, empty protocols, clips that may not be shown."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from evaluation.figures import DRAW, canvas
+from evaluation.figures import DRAW, canvas, grids
 from evaluation.figures import __main__ as command
 from evaluation.figures.canvas import FRAMES, Cell, Grid, Row, fitted, sideways, typeface, wrap
 from evaluation.figures.faces import SHAPE, Faces, closeups
-from evaluation.figures.grids import ACROSS, Block, side_by_side
+from evaluation.figures.grids import ACROSS, GROUPS, MAPS_ACROSS, Block, side_by_side
 from evaluation.figures.heatmap import LIMIT, colour_bar, heat_map, triangles, vertex_distances
 from evaluation.figures.material import Material, all_columns, label, spread
 from evaluation.figures.views import fan
@@ -91,9 +92,50 @@ def test_inputs_are_compared_at_the_resolution_they_are_stored_in(run, shards, s
     assert any("Inputs 256², outputs 128² pixels." in text for text in said)
 
 
-def test_methods_without_views_are_named_not_drawn(run, shards, said):
-    DRAW[6](material(run, shards), SETTINGS, "mini")
+def test_relative_motion_is_from_the_best_frame_where_a_method_offers_it(
+    run, shards, make_outputs, tmp_path, monkeypatch
+):
+    root = shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(root / "reenactments/tiny/other/cross")
+    pictures = {(m, i): shards.frames("ann_00", [i])[0] for m in (*GROUPS,) for i in range(4)}
+    make_outputs(root / "reenactments/tiny/other/cross", pictures)
+    drawn = []
+    monkeypatch.setattr(grids, "Grid", lambda *parts, **more: drawn.append(parts) or Grid(*parts, **more))
+    DRAW[4](material(root, shards), SETTINGS, "mini")
+    ((heads, _, groups),) = drawn
+    assert list(heads) == ["Source", "Driving", "PlaneDict", "Other", "PlaneDict", "Other"]
+    assert groups == [
+        (2, 3, "absolute motion"), (4, 4, "relative motion"), (5, 5, "relative motion, from the best frame")
+    ]  # fmt: skip
+
+
+def test_figures_of_many_methods_show_fewer_examples():
+    assert [grids._parts(methods, 1, ACROSS) for methods in (0, 1, 6, 7, 12, 13)] == [1, 1, 1, 2, 2, 3]
+    assert [grids._parts(methods, 3, MAPS_ACROSS) for methods in (3, 4, 7)] == [1, 2, 3]
+
+
+def test_a_miniature_is_explained(run, shards, said):
+    data = [Material(run / "pairs" / "tiny", run / "reenactments" / "tiny", shards, {"other": "Other (mini)"})]
+    DRAW[3](data, SETTINGS, "demo-scale")
+    assert any(text.endswith("(demo-scale). (mini): a small version of the method, trained here; not what its authors "
+                             "trained.") for text in said)  # fmt: skip
+
+
+def test_long_headings_take_several_lines(run, shards):
+    def page(name):
+        return Grid([name], [Row([Cell(np.zeros((64, 64, 3), np.uint8))])]).draw(64, 13)
+
+    assert page("FOMM, source warped (mini)").height > page("FOMM").height
+
+
+@pytest.mark.parametrize("number", [1, 6])
+def test_methods_without_views_are_said_so(run, shards, said, number):
+    DRAW[number](material(run, shards), SETTINGS, "mini")
     assert any("render no other views: Other." in text for text in said)
+
+
+def test_methods_without_views_are_not_drawn(run, shards, said):
+    DRAW[6](material(run, shards), SETTINGS, "mini")
     assert {text for text in said if text.startswith(("PlaneDict\n", "Other\n"))} == {
         "PlaneDict\nyaw",
         "PlaneDict\npitch",

@@ -216,9 +216,8 @@ def test_a_miniature_fills_no_cell_of_the_paper_and_says_what_it_is(tmp_path):
     assert paper[paper["method"] == "FOMM"]["reason"].str.contains("FOMM is a miniature in this run").all()
     own = lines(frame[frame["paper"] == ""])
     assert [line.name for line in own[:3]] == ["FOMM (mini, absolute)", "FOMM (mini, relative)", "copy of the source"]
-    assert (
-        frame[frame["method"] == "FOMM"]["label"].str.contains(claim).sum() == len(frame[frame["method"] == "FOMM"]) - 3
-    )
+    of_fomm = frame[(frame["method"] == "FOMM") & (frame["paper"] == "")]
+    assert of_fomm["label"].str.contains(claim).all() and (of_fomm["n_used"] > 0).any()
     assert methods.heads == {"fomm": "FOMM (mini)"} and Methods().heads == {"planedict": "PlaneDict"}
 
 

@@ -13,11 +13,14 @@ from PIL import Image
 from safetensors.torch import save_file
 from skimage import data
 
+from model.baselines.firstorder.settings import FirstOrderModel
 from model.checkpoints import save_weights
+from model.method import method_of
 from model.planedict import PlaneDict
 from model.reenact import main, parser
 from preprocessing.cli import InputError, run_command
 from preprocessing.files import sha256
+from tests.model.baselines.tiny import TINY
 
 RATE = 16000
 TONE = (0.5, 0.6)
@@ -164,6 +167,44 @@ def test_wrong_input_is_one_sentence_and_writes_nothing(files, more, changed, wo
         run(files, *more, **{"output": "refused.mp4"} | changed)
     assert len(str(refused.value).splitlines()) == 1
     assert (output.read_bytes() if output.is_file() else None) == before
+
+
+@pytest.fixture(scope="module")
+def first_order(files):
+    """An untrained FOMM beside the other files."""
+    torch.manual_seed(0)
+    method = method_of("fomm")
+    network = method.build(FirstOrderModel.model_validate(TINY | {"resolution": 64}))
+    save_weights(files / "fomm.safetensors", network, {"seed": "0", "method": "first", "step": "0"}, "fomm")
+    return network.settings.resolution
+
+
+@pytest.mark.parametrize("motion", ["absolute", "relative", "relative_best"])
+def test_methods_of_other_kinds_animate_too(files, first_order, motion):
+    run(files, "--motion", motion, checkpoint="fomm.safetensors")
+    reader = imageio_ffmpeg.read_frames(files / "out.mp4")
+    assert next(reader)["size"] == (first_order, first_order) and sum(1 for _ in reader) == 4
+    found = tags(files / "out.mp4")
+    made = json.loads(found["comment"])
+    assert (made["kind"], made["view"], made["method"]) == ("fomm", motion, "first") and "fomm" in found["title"]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--orbit",), "fomm.safetensors holds a method of the kind fomm: --orbit is for a planedict only"),
+        (("--yaw", "0.1", "--fit", "5"), "kind fomm: --yaw, --fit are for a planedict only"),
+        (("--depth", "depth.mp4"), "--depth is for"),
+    ],
+)
+def test_what_a_method_without_cameras_has_not_got_is_refused(files, first_order, more, words):
+    with pytest.raises(InputError, match=words):
+        run(files, *more, checkpoint="fomm.safetensors", output="refused.mp4")
+
+
+def test_motion_that_a_method_does_not_offer_is_refused(files):
+    with pytest.raises(InputError, match="kind planedict, which offers --motion absolute, relative, not relative_best"):
+        run(files, "--motion", "relative_best", output="refused.mp4")
 
 
 def test_photo_without_a_face_is_refused(files, tmp_path):
