@@ -4,6 +4,7 @@ import argparse
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,17 +13,18 @@ from PIL import Image
 
 from evaluation.outputs import read_pairs
 from evaluation.settings import COPY
-from model.animator import Animator, Source
-from model.cameras import relative_camera, view_labels
-from model.checkpoints import load_weights
-from model.data import FrameStore
-from model.settings import ModelSettings
+from model.cameras import view_labels
+from model.checkpoints import Trained, load_method
+from model.data import Frames, FrameStore
+from model.kinds import FrameFormat
+from model.method import Reenactor, method_of
+from model.references import References
 from preprocessing.cli import InputError, add_common, progress, run_command
 from preprocessing.files import atomic
 from preprocessing.reader import ShardReader
 from preprocessing.tars import tar_writer
 
-ABSOLUTE, RELATIVE, NONE = "absolute", "relative", "none"
+ABSOLUTE, NONE = "absolute", "none"
 Frame = tuple[str, int]
 
 
@@ -32,27 +34,27 @@ def copies(pairs: pd.DataFrame, store: FrameStore) -> Iterator[tuple[int, str, n
         yield row.pair, NONE, store.images([(row.source_key, row.source_frame)])[0]
 
 
-def drive(pairs: pd.DataFrame, store: FrameStore, animator: Animator) -> Iterator[tuple[int, str, np.ndarray]]:
-    """Every pair with absolute motion and, where the camera is the driver's, with relative motion.
+def drive(pairs: pd.DataFrame, store: FrameStore, reenactor: Reenactor[Any]) -> Iterator[tuple[int, str, np.ndarray]]:
+    """Every pair with each kind of motion that the method offers; where a view is asked for, from that camera.
 
-    The driver's reference, for codes and for relative cameras, is its clip's frame with the smallest mouth opening.
+    Each kind of motion has its own reference frame of the driver's clip (:class:`model.references.References`).
     """
-    sources: dict[Frame, Source] = {}
+    references, sources = References(store), dict[Frame, Any]()
     for row in progress(pairs.itertuples(), "pairs", len(pairs)):
-        at, driver = (row.source_key, int(row.source_frame)), (row.driver_key, int(row.driver_frame))
+        at, driver = (row.source_key, int(row.source_frame)), store.frames([(row.driver_key, int(row.driver_frame))])
         if at not in sources:
-            sources[at] = animator.source(store.sources([at]))
-        reference = store.neutral_frames(row.driver_clip, 1)[0]
-        motion = animator.motion(store.drivers([driver]), store.drivers([reference]))
+            sources[at] = reenactor.encode(store.frames([at]))
+        landmarks, given = store.clips[at[0]].landmarks[at[1]], dict[str, Frames]()
+        for name in set(reenactor.kind.motions.values()):
+            given[name] = store.frames([references.frame(name, landmarks, row.driver_clip)])
         if np.isnan(row.yaw):
-            label = store.labels([driver])
-            moved = relative_camera(store.labels([at]), label, store.labels([reference]))
-            images = animator.drive(sources[at], motion.expand(2, -1), torch.cat([label, moved]))
-            yield row.pair, ABSOLUTE, images[0]
-            yield row.pair, RELATIVE, images[1]
+            relative_to = {motion: given[name] for motion, name in reenactor.kind.motions.items()}
+            for motion, images in reenactor.drive_all(sources[at], driver, relative_to).items():
+                yield row.pair, motion, images[0]
         else:
-            label = view_labels(torch.tensor([row.yaw]), torch.tensor([row.pitch]))
-            yield row.pair, ABSOLUTE, animator.drive(sources[at], motion, label)[0]
+            camera = view_labels(torch.tensor([row.yaw]), torch.tensor([row.pitch]))
+            reference = given[reenactor.kind.motions[ABSOLUTE]]
+            yield row.pair, ABSOLUTE, reenactor.render(sources[at], driver, reference, camera)[0]
 
 
 def write_frames(frames: Iterator[tuple[int, str, np.ndarray]], directory: Path) -> None:
@@ -77,27 +79,37 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     pairs = read_pairs(arguments.pairs)
     reader = ShardReader(arguments.shards)
+    reenactor = None
     if arguments.checkpoint is None:
-        settings = validated_copy_settings(arguments.resolution)
+        form = validated_copy_format(arguments.resolution)
     elif arguments.method == COPY:
         raise InputError("The copy of the source has no checkpoint; give --resolution instead.")
     else:
-        model, _ = load_weights(arguments.checkpoint)
-        settings = model.settings
+        reenactor = chosen_reenactor(load_method(arguments.checkpoint), arguments.picture)
+        form = reenactor.frames
+        if not reenactor.kind.views and pairs["yaw"].notna().any():
+            raise InputError(f"{arguments.method} renders no other views, which {arguments.pairs} asks for.")
     # Of these clips all held-out frames: the driver's reference is one of them.
     clips = set(pairs["source_clip"]) | set(pairs["driver_clip"])
     keys = set(pairs["source_key"]) | set(pairs["driver_key"])
     held_out = [s for s in reader.samples if s.key in keys or (s.split != "train" and s.clip in clips)]
-    store = FrameStore(reader, held_out, settings.frames)
-    frames = copies(pairs, store) if arguments.checkpoint is None else drive(pairs, store, Animator(model))
-    write_frames(frames, arguments.output)
+    store = FrameStore(reader, held_out, form)
+    write_frames(copies(pairs, store) if reenactor is None else drive(pairs, store, reenactor), arguments.output)
 
 
-def validated_copy_settings(resolution: int | None) -> ModelSettings:
-    """Settings that only say at which size the copied frames are wanted."""
+def chosen_reenactor(trained: Trained, picture: str | None) -> Reenactor[Any]:
+    """What drives the trained network, making ``picture`` (None: the first the kind makes); InputError if it cannot."""
+    outputs = trained.kind.outputs
+    if picture is not None and picture not in outputs:
+        raise InputError(f"--picture {picture}: a method of the kind {trained.kind.name} makes {', '.join(outputs)}.")
+    return method_of(trained.kind.name).reenactor(trained.network, picture or outputs[0])
+
+
+def validated_copy_format(resolution: int | None) -> FrameFormat:
+    """The size at which the copied frames are wanted."""
     if resolution is None:
         raise InputError("The copy of the source needs --resolution, the side of the images the other methods make.")
-    return ModelSettings(resolution=resolution, neural_rendering_resolution=resolution, superresolution=False)
+    return FrameFormat(resolution, resolution)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--pairs", type=Path, required=True, metavar="CSV", help="one protocol's pairs")
     p.add_argument("--method", required=True, help=f"slug of the method; '{COPY}' is the copy of the source")
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="final.safetensors of a trained method")
+    p.add_argument("--picture", metavar="NAME", help="which of the method's pictures, such as deformed (its first one)")
     p.add_argument("--resolution", type=int, metavar="N", help=f"side of the images of '{COPY}'")
     p.add_argument("--output", type=Path, required=True, metavar="DIR", help="where frames.tar and index.parquet go")
     add_common(p, settings=False)

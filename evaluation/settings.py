@@ -1,5 +1,6 @@
 """Settings of the evaluation: what is compared, with which detectors, and how the results are drawn."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,13 +15,13 @@ COPY, COPY_NAME = "copy", "copy of the source"
 """The method that needs no training: its slug, a part of paths, and its name in the tables."""
 
 
-MINI = "mini"
-"""Begins what is claimed of a method that is a miniature of itself: "mini, trained here"."""
+MINI, TRAINED, OFFICIAL, UNTRAINED = CLAIMS = ("mini", "trained here", "official weights", "no training")
+"""How what is claimed of a method begins (:attr:`model.kinds.Kind.claim`); a miniature is not the method."""
 
 
 def miniature(claim: str) -> bool:
     """Whether what is claimed of a method says that it is a miniature."""
-    return claim.startswith(f"{MINI},")
+    return re.match(rf"{MINI}\b", claim) is not None
 
 
 LISTS = ("self.csv", "cross.csv", "multiview.csv", "real.csv")

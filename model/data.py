@@ -167,7 +167,9 @@ class FrameStore:
 
     def frames(self, wanted: Sequence[tuple[str, int]]) -> Frames:
         """All a trained method may want of some frames of one clip."""
-        return Frames(self.sources(wanted), self.drivers(wanted), self.labels(wanted))
+        images = self.sources(wanted)
+        drivers = images if self.form.driver_side is None else self.drivers(wanted)
+        return Frames(images, drivers, self.labels(wanted))
 
     def labels(self, wanted: Sequence[tuple[str, int]]) -> Float[Tensor, "n 25"]:
         """Camera labels."""

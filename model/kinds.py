@@ -5,15 +5,16 @@ torch, so that planning stays quick.
 """
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from model import baselines
 from preprocessing.cli import Block, InputError
 
 PLANEDICT = "planedict"
@@ -123,12 +124,10 @@ class Kind:
 @cache
 def kinds() -> dict[str, Kind]:
     """Every kind by its name, PlaneDict first."""
-    package = "model.baselines"
-    folder = Path(__file__).with_name("baselines")
     modules = ["model.settings"]
-    for found in pkgutil.iter_modules([str(folder)]):
-        if found.ispkg and (folder / found.name / "method.py").is_file():
-            modules.append(f"{package}.{found.name}.settings")
+    for found in pkgutil.iter_modules(baselines.__path__, f"{baselines.__name__}."):
+        if found.ispkg and importlib.util.find_spec(f"{found.name}.settings"):
+            modules.append(f"{found.name}.settings")
     found_kinds = [getattr(importlib.import_module(name), "KIND", None) for name in modules]
     return {kind.name: kind for kind in found_kinds if kind is not None}
 

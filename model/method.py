@@ -6,7 +6,7 @@ network, an objective and batches, evaluation for a :class:`Reenactor`.
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -92,6 +92,12 @@ class Reenactor(ABC, Generic[Source]):
 
         ``motion`` is one of the kind's ``motions``, ``reference`` the driver's frame that it is relative to.
         """
+
+    def drive_all(
+        self, source: Source, driving: Frames, references: Mapping[str, Frames]
+    ) -> dict[str, UInt8[np.ndarray, "n r r 3"]]:
+        """:meth:`drive` by several kinds of motion, each with the frame that it is relative to."""
+        return {motion: self.drive(source, driving, frame, motion) for motion, frame in references.items()}
 
     def render(
         self, source: Source, driving: Frames, reference: Frames, labels: Float[Tensor, "n 25"]

@@ -1,8 +1,10 @@
 """PlaneDict as a method among others: how the training loop and the evaluation see it."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -43,10 +45,18 @@ class PlaneDictReenactor(Reenactor[Still]):
 
     def drive(self, source: Still, driving: Frames, reference: Frames, motion: str) -> UInt8[np.ndarray, "n r r 3"]:
         """From the driver's cameras (absolute), or the source's moved by the driver's change (relative)."""
-        labels = driving.labels
-        if motion == "relative":
-            labels = relative_camera(source.label, labels, reference.labels)
-        return self.render(source, driving, reference, labels)
+        return self.drive_all(source, driving, {motion: reference})[motion]
+
+    def drive_all(
+        self, source: Still, driving: Frames, references: Mapping[str, Frames]
+    ) -> dict[str, UInt8[np.ndarray, "n r r 3"]]:
+        """In one batch, as every kind of motion has the same codes and the same reference."""
+        reference = next(iter(references.values()))
+        moved = relative_camera(source.label.expand_as(driving.labels), driving.labels, reference.labels)
+        labels = torch.cat([moved if motion == "relative" else driving.labels for motion in references])
+        codes = self.animator.motion(driving.drivers, reference.drivers).repeat(len(references), 1)
+        images = self.animator.drive(source.source, codes, labels)
+        return dict(zip(references, np.split(images, len(references)), strict=True))
 
     def render(
         self, source: Still, driving: Frames, reference: Frames, labels: Float[Tensor, "n 25"]

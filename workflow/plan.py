@@ -84,11 +84,19 @@ class Plan(RegisteredFiles):
         devices = self.settings_.training_of(slug).devices
         return f"-m torch.distributed.run --standalone --nproc-per-node {devices} -m --" if devices > 1 else "-m"
 
-    def names(self) -> str:
-        """The methods of Tables 1 to 4 and of Table 5, each slug → name, as JSON."""
+    def names(self, *, own: bool = False) -> str:
+        """The methods of Tables 1 to 4 and of Table 5, slug → name, and what rows may claim of them, as JSON.
+
+        ``own``: without those that are driven with another one's weights.
+        """
         run = self.settings_
         groups = {"main": run.methods, "ablation": run.ablation}
-        names = {group: {slug: method.name for slug, method in rows.items()} for group, rows in groups.items()}
+        names: dict[str, dict[str, str]] = {
+            group: {slug: method.name for slug, method in rows.items() if not (own and method.of)}
+            for group, rows in groups.items()
+        }
+        shown = [slug for rows in names.values() for slug in rows]
+        names["claims"] = {slug: claim for slug in shown if (claim := run.claim_of(slug)) != "trained here"}
         return json.dumps(names, ensure_ascii=False)
 
     def benchmark_folders(self, run: str) -> list[str]:

@@ -71,10 +71,8 @@ def tables() -> str:
     lines: list[str] = []
     waiting: list[tuple[str, type[BaseModel]]] = [("", RunSettings)]
     for name, kind in kinds().items():  # PlaneDict's are the run's own
-        waiting += [
-            (f"methods.*.model, kind: {name}", kind.model),
-            (f"methods.*.training, kind: {name}", kind.training),
-        ]
+        blocks = (("model", kind.model), ("training", kind.training))
+        waiting += [(f"methods.*.{key}, kind: {name}", block) for key, block in blocks]
     done: set[type[BaseModel]] = set()
     while waiting:
         path, block = waiting.pop(0)

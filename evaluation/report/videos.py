@@ -2,7 +2,8 @@
 
 Each chosen clip drives another person's photo and its own first held-out frame. Writes ``{number}.mp4``
 (source | driver | every method); where another person is driven, ``{number}-{method}.mp4`` for each main method
-(source | driver | output | the same expression from a moving camera); last, ``videos.json`` that says what each shows.
+(source | driver | output | the same expression from a moving camera, where it renders views); last, ``videos.json``
+that says what each shows.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import imageio
 import numpy as np
@@ -18,13 +20,15 @@ from numpy.typing import NDArray
 
 from evaluation.outputs import Inputs, add_shards
 from evaluation.pictures import resized
+from evaluation.reenact import ABSOLUTE, chosen_reenactor
 from evaluation.settings import EvaluationSettings, ReportSettings
 from evaluation.tables.build import Methods
 from model.animate.captions import strip
-from model.animator import Animator
 from model.cameras import view_labels
-from model.checkpoints import load_weights
+from model.checkpoints import load_method
 from model.data import FrameStore
+from model.method import Reenactor
+from model.references import References
 from preprocessing.cli import InputError, add_common, load_settings, progress, run_command
 from preprocessing.files import atomic, write_json
 from preprocessing.reader import Sample, ShardReader
@@ -82,20 +86,21 @@ def _driven(source: Sample, driver: Sequence[Sample], count: int) -> Driven:
     return Driven(source, first.clip, first.person, first.split != "test", first.fps, frames)
 
 
-def drive(animator: Animator, reader: ShardReader, driven: Driven, moving: bool) -> list[Pictures]:
-    """What one method makes of a driven clip: its outputs and, with ``moving``, those of a moving camera."""
+def drive(reenactor: Reenactor[Any], reader: ShardReader, driven: Driven, moving: bool) -> list[Pictures]:
+    """What one method makes of a driven clip by absolute motion and, with ``moving``, that from a moving camera."""
     needed = {driven.source.key, *(key for key, _ in driven.frames)}
     # The driver's reference may be any of its held-out frames.
     group = [s for s in reader.samples if s.key in needed or (s.clip == driven.driver and s.split != "train")]
-    store = FrameStore(reader, group, animator.model.settings.frames)
-    frames = list(driven.frames)
-    source = animator.source(store.sources([(driven.source.key, 0)]))
-    motion = animator.motion(store.drivers(frames), store.drivers(store.neutral_frames(driven.driver, 1)))
-    outputs = [animator.drive(source, motion, store.labels(frames))]
+    store = FrameStore(reader, group, reenactor.frames)
+    landmarks = store.clips[driven.source.key].landmarks[0]
+    name = reenactor.kind.motions[ABSOLUTE]
+    reference = store.frames([References(store).frame(name, landmarks, driven.driver)])
+    source, frames = reenactor.encode(store.frames([(driven.source.key, 0)])), store.frames(driven.frames)
+    outputs = [reenactor.drive(source, frames, reference, ABSOLUTE)]
     if moving:
-        angle = torch.arange(len(frames)) * (2 * math.pi / TURN)
+        angle = torch.arange(len(driven.frames)) * (2 * math.pi / TURN)
         views = view_labels(SWING * torch.sin(angle), SWING / 2 * torch.sin(2 * angle))
-        outputs.append(animator.drive(source, motion, views))
+        outputs.append(reenactor.render(source, frames, reference, views))
     return outputs
 
 
@@ -150,12 +155,13 @@ def _run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     settings = load_settings(arguments.settings, EvaluationSettings, "evaluation").report
     methods = Methods.read(arguments.methods)
-    weights = {slug: arguments.checkpoints / slug / "final.safetensors" for slug in methods.main | methods.ablation}
+    slugs = methods.main | methods.ablation
+    weights = {slug: arguments.checkpoints / methods.weights.get(slug, slug) / "final.safetensors" for slug in slugs}
     for path in weights.values():
         if not path.is_file():
             raise InputError(f"There are no weights at {path}.")
     reader = ShardReader(arguments.shards)
-    animators = {slug: Animator(load_weights(path)[0]) for slug, path in weights.items()}
+    drivers = {slug: chosen_reenactor(load_method(path), methods.pictures.get(slug)) for slug, path in weights.items()}
     inputs, entries = Inputs(reader, PANEL), []
     for number, driven in enumerate(progress(choose(reader.samples, settings), "videos")):
         photo = inputs.picture(driven.source.key, 0)[None]
@@ -163,12 +169,12 @@ def _run(arguments: argparse.Namespace) -> None:
         # As in the tables, the ablation's methods take part in cross-identity reenactment only.
         taking_part = methods.main | (methods.ablation if driven.kind == "cross" else {})
         together, alone = dict(shown), {}
-        for slug, name in taking_part.items():
-            together[name], *moving = drive(
-                animators[slug], reader, driven, driven.kind == "cross" and slug in methods.main
-            )
-            if moving:
-                panels = shown | {name: together[name], "moving camera": moving[0]}
+        for slug in taking_part:
+            name, own = methods.heads[slug], driven.kind == "cross" and slug in methods.main
+            outputs = drive(drivers[slug], reader, driven, own and drivers[slug].kind.views)
+            together[name] = outputs[0]
+            if own:
+                panels = shown | dict(zip((name, "moving camera"), outputs, strict=False))
                 alone[slug] = f"{number}-{slug}.mp4"
                 write_video(side_by_side(panels), driven.fps, arguments.output / alone[slug])
         write_video(side_by_side(together), driven.fps, arguments.output / f"{number}.mp4")

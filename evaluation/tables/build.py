@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from evaluation.metrics.catalogue import METRICS, TABLES, Metric
 from evaluation.outputs import EMPTY_SCORE
-from evaluation.settings import COPY, COPY_NAME, MINI, miniature
+from evaluation.settings import CLAIMS, COPY, COPY_NAME, MINI, TRAINED, UNTRAINED, miniature
 from evaluation.statistics import mean_interval
 from evaluation.tables.comparisons import Marks, part_name
 from evaluation.tables.latex import tex
@@ -58,11 +58,23 @@ class Methods(Block):
     """Slug → name of the methods of Tables 1–4 (``main``) and of Table 5 (``ablation``), in print order.
 
     ``claims``: slug → what a row may claim of it, where that is not "trained here" (:attr:`model.kinds.Kind.claim`).
+    ``weights``: slug → the method whose weights it is driven with, where it has none of its own. ``pictures``: slug →
+    which of its kind's outputs it gives, where that is not the first.
     """
 
     main: dict[str, str] = Field(default={"planedict": "PlaneDict"})
     ablation: dict[str, str] = Field(default={})
     claims: dict[str, str] = Field(default={})
+    weights: dict[str, str] = Field(default={})
+    pictures: dict[str, str] = Field(default={})
+
+    @field_validator("claims")
+    @classmethod
+    def _begins_well(cls, claims: dict[str, str]) -> dict[str, str]:
+        for slug, claim in claims.items():
+            if not claim.startswith(CLAIMS) or "; " in claim:
+                raise ValueError(f"'{claim}' of {slug} does not begin with {', '.join(CLAIMS)}, or has a semicolon")
+        return claims
 
     @staticmethod
     def add_to(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +83,8 @@ class Methods(Block):
             "--methods",
             required=True,
             metavar="JSON",
-            help='{"main": {slug: name}, "ablation": {slug: name}, "claims": {slug: "mini, trained here, …"}}',
+            help='{"main": {slug: name}, "ablation": {slug: name}, "claims": {slug: "mini, …"},'
+            ' "weights": {slug: slug}, "pictures": {slug: output}}',
         )
 
     @classmethod
@@ -90,7 +103,7 @@ class Methods(Block):
 
     def claim(self, slug: str) -> str:
         """What a row of a table may claim of a method."""
-        return "no training" if slug == COPY else self.claims.get(slug, "trained here")
+        return UNTRAINED if slug == COPY else self.claims.get(slug, TRAINED)
 
     def of_table(self, table: int) -> dict[str, str]:
         """The methods of one table, the copy of the source last."""

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from evaluation.metrics.catalogue import BY_NAME, METRICS, TABLES, Metric
-from evaluation.settings import COPY_NAME, MINI, miniature
+from evaluation.settings import CLAIMS, COPY_NAME, MINI, miniature
 from evaluation.tables.comparisons import Marks
 from evaluation.tables.paper import odd
 
@@ -44,8 +44,7 @@ class Line:
     @property
     def name(self) -> str:
         """The method, whether it is a miniature, and its motion where there is one."""
-        labels = {str(cell["label"]) for cell in self.cells.values()}
-        mini = any(miniature(word) for label in labels for word in label.split("; "))
+        mini = any(miniature(claim_in(str(cell["label"]))) for cell in self.cells.values())
         said = ", ".join(word for word in (MINI if mini else "", self.motion) if word)
         return f"{self.method} ({said})" if said else self.method
 
@@ -144,6 +143,11 @@ def labels(frame: pd.DataFrame) -> list[str]:
         words, _ = label_parts(str(row["label"]))
         found.setdefault((str(row["dataset"]), "; ".join(words)), {})[str(row["method"])] = None
     return [f"{dataset}, {', '.join(methods)}: {words}" for (dataset, words), methods in found.items()]
+
+
+def claim_in(label: str) -> str:
+    """What a row's label claims of its method: its second word after the run's own label, or the first without one."""
+    return next((word for word in label.split("; ")[1::-1] if word.startswith(CLAIMS)), "")
 
 
 def label_parts(label: str) -> tuple[list[str], str]:

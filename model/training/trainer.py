@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from lightning_fabric.strategies import DDPStrategy
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
@@ -24,6 +25,13 @@ from preprocessing.cli import InputError, progress
 log = logging.getLogger("train")
 
 
+class Autocast(MixedPrecision):
+    """bfloat16 where torch's autocast has it, and batches as they are: Fabric would round cameras and targets."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
 def launch(settings: LoopSettings) -> Fabric:
     """The devices the settings ask for, started: GPUs where there are any, else CPU processes.
 
@@ -37,11 +45,12 @@ def launch(settings: LoopSettings) -> Fabric:
         raise InputError(f"training: 'devices' = {settings.devices}, but there are only {found} GPUs here.")
     # Noise strengths and, in some steps, whole networks get no gradient; buckets that are views save a copy of it.
     strategy = DDPStrategy(find_unused_parameters=True, gradient_as_bucket_view=True, broadcast_buffers=False)
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     fabric = Fabric(
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        accelerator=accelerator,
         devices=settings.devices,
         num_nodes=settings.nodes,
-        precision=settings.precision,
+        plugins=Autocast("bf16-mixed", accelerator) if settings.precision == "bf16-mixed" else None,
         strategy=strategy if many else "auto",
     )
     fabric.launch()

@@ -14,7 +14,7 @@ from evaluation.metrics.catalogue import METRICS, PROTOCOLS
 from evaluation.tables.build import COLUMNS, Methods, Run, build, identities, read_scores, write
 from evaluation.tables.comparisons import Marks
 from evaluation.tables.paper import paper_cells
-from evaluation.tables.render import notes
+from evaluation.tables.render import claim_in, lines, notes
 from preprocessing.cli import InputError
 
 METHODS = Methods(
@@ -200,6 +200,56 @@ def test_a_standard_backend_on_the_papers_dataset_fills_the_papers_row(tmp_path)
     assert filled["measured"] == pytest.approx(np.mean(range(24))) and filled["backend"] == "scikit-image"
     embedded = build(2, scores, METHODS, RUN)
     assert embedded[embedded["paper"] != ""]["measured"].isna().all()
+
+
+def test_a_miniature_fills_no_cell_of_the_paper_and_says_what_it_is(tmp_path):
+    scores = read_scores([write_scores(tmp_path)]).assign(dataset="voxceleb1")
+    scores = scores.replace({"method": {"planedict": "fomm"}})
+    full = build(1, scores, Methods(main={"fomm": "FOMM"}), RUN)
+    filled = full[(full["paper"] != "") & full["measured"].notna()]
+    assert set(filled["method"]) == {"FOMM"} and set(filled["metric"]) == {"SSIM", "PSNR"}
+    claim = "mini, trained here, without the adversarial loss"
+    methods = Methods(main={"fomm": "FOMM"}, claims={"fomm": claim})
+    frame = build(1, scores, methods, RUN)
+    paper = frame[frame["paper"] != ""]
+    assert paper["measured"].isna().all()
+    assert paper[paper["method"] == "FOMM"]["reason"].str.contains("FOMM is a miniature in this run").all()
+    own = lines(frame[frame["paper"] == ""])
+    assert [line.name for line in own[:3]] == ["FOMM (mini, absolute)", "FOMM (mini, relative)", "copy of the source"]
+    assert (
+        frame[frame["method"] == "FOMM"]["label"].str.contains(claim).sum() == len(frame[frame["method"] == "FOMM"]) - 3
+    )
+    assert methods.heads == {"fomm": "FOMM (mini)"} and Methods().heads == {"planedict": "PlaneDict"}
+
+
+@pytest.mark.parametrize(
+    ("label", "claim"),
+    [
+        ("demo-scale; trained here; known identity", "trained here"),
+        ("mini; trained here", "trained here"),  # a run of that name
+        ("mini; mini without depth; unseen identity", "mini without depth"),
+        ("mini, no depth; unseen identity", "mini, no depth"),
+        ("official weights", "official weights"),
+        ("the paper's number", ""),
+    ],
+)
+def test_a_claim_is_found_in_a_label(label, claim):
+    assert claim_in(label) == claim
+
+
+def test_a_claim_begins_as_agreed():
+    with pytest.raises(InputError, match="'small' of fomm does not begin with mini, trained here"):
+        Methods.read('{"claims": {"fomm": "small"}}')
+
+
+def test_kinds_of_motion_are_told_apart(scores):
+    keypoints = read_scores([scores])
+    more = keypoints[(keypoints["method"] == "planedict") & (keypoints["motion"] == "relative")]
+    both = pd.concat([keypoints[keypoints["method"] == "planedict"], more.assign(method="fomm")])
+    both = pd.concat([both, more.assign(method="fomm", motion="relative_best")])
+    text = " ".join(notes(build(3, both, Methods(main={"planedict": "PlaneDict", "fomm": "FOMM"}), RUN), 3))
+    assert "of FOMM, which know no cameras, the source's keypoints" in text and "relative_best: since" in text
+    assert "keypoints" not in " ".join(notes(build(3, keypoints, METHODS, RUN), 3))
 
 
 def test_written_files_read_back(scores, tmp_path):

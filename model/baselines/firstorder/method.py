@@ -1,5 +1,6 @@
 """What the methods of the first-order family have in common when they are built, trained and driven."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from model.baselines.firstorder.reenactor import FirstOrderReenactor
 from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTraining
 from model.data import FrameStore
 from model.method import Method, Reenactor
-from preprocessing.cli import validated
+from preprocessing.cli import InputError, validated
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -37,6 +38,14 @@ class FirstOrderMethod(Method):
         settings = validated(self.kind.model, model_params, "model_params")
         assert isinstance(settings, FirstOrderModel)
         return settings
+
+    @abstractmethod
+    def build(self, settings: Any) -> FirstOrderNetwork: ...
+
+    def complete(self, network: FirstOrderNetwork) -> None:
+        """Load what the authors' checkpoints of generator and detector lack; InputError where it is not at hand."""
+        if rest := {name for name, _ in network.named_children()} - {"generator", "kp_detector"}:
+            raise InputError(f"Checkpoints of {self.kind.name} have no {', '.join(sorted(rest))}, and no file has it.")
 
     def groups(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> list[dict[str, Any]]:
         """Generator and keypoint detector, each with its rate; what else a network has stays as it is."""

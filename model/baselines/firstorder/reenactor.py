@@ -7,9 +7,9 @@ from torch import Tensor
 
 from model.baselines.firstorder.network import FirstOrderNetwork, Keypoints, View
 from model.baselines.firstorder.relative import relative_keypoints
-from model.data import to_images
+from model.data import Frames, to_images
 from model.kinds import Kind
-from model.method import Frames, Reenactor
+from model.method import Reenactor
 
 BATCH = 4
 """Frames made at once: enough to amortise overhead, little memory."""

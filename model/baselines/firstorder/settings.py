@@ -1,7 +1,7 @@
 """Settings of the first-order family. The model's keys are those of the authors' own YAML files (``model_params``), the
 defaults those of FOMM's vox-256, so that a configuration of theirs can be pasted."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -179,3 +179,39 @@ def check_together(model: FirstOrderModel, training: FirstOrderTraining) -> None
             f"training: 'loss_weights: feature_matching' has {len(weights.feature_matching)} numbers for the "
             f"discriminator's {blocks} blocks."
         )
+
+
+LOSSES = {
+    "generator_gan": "adversarial losses",
+    "perceptual": "perceptual loss",
+    "equivariance_value": "equivariance of keypoints",
+    "equivariance_jacobian": "equivariance of Jacobians",
+}
+"""Losses whose absence a row of a table names."""
+
+
+def claim(model: FirstOrderModel, training: FirstOrderTraining, *lacking: str) -> str:
+    """What a row of a table may say: "mini, trained here, without …".
+
+    It is a miniature where a size is below the authors', which are the defaults of the kind's model. What of their
+    losses is left out follows, after ``lacking``, the words of a kind for what else is not theirs.
+    """
+    words = ["mini"] if _below(model.model_dump(exclude={"discriminator_params"}), type(model)().model_dump()) else []
+    words += ["trained here", *lacking]
+    if training.features == "pixels":
+        words.append("without VGG-19's features")
+    theirs = type(training)().loss_weights
+    for name, loss in LOSSES.items():
+        if _any(getattr(theirs, name)) and not _any(getattr(training.loss_weights, name)):
+            words.append(f"without {loss}")
+    return ", ".join(words)
+
+
+def _below(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return any(_below(value, theirs[key]) for key, value in ours.items())
+    return isinstance(ours, int) and isinstance(theirs, int) and ours < theirs
+
+
+def _any(weight: float | list[float]) -> bool:
+    return any(weight) if isinstance(weight, list) else bool(weight)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from model.baselines.firstorder.network import FirstOrderNetwork, Generated, Keypoints
 from model.baselines.firstorder.reenactor import BATCH, FirstOrderReenactor
 from model.baselines.firstorder.settings import FirstOrderModel
+from model.data import Frames
 from model.kinds import Kind, LoopSettings
-from model.method import Frames
 
 SIDE = 16
 KIND = Kind(

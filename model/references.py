@@ -1,4 +1,4 @@
-"""Frames of a store as a method takes them, and the frame of a driver that its motion is relative to."""
+"""The frame of a driver that its motion is relative to."""
 
 from functools import lru_cache
 
@@ -8,18 +8,10 @@ from jaxtyping import Float
 from model.data import CLIPS_KEPT, FrameStore
 from model.kinds import Reference
 from model.landmarks import hull_area
-from model.method import Frames
 from preprocessing.detectors.points import as_ibug
 
 At = tuple[str, int]
 """A frame: its sample's key and its number there."""
-
-
-def prepared(store: FrameStore, wanted: list[At]) -> Frames:
-    """Frames of the store as sources and as drivers, with their cameras; pixels that are both are read once."""
-    images = store.sources(wanted)
-    drivers = images if store.driver_side is None else store.drivers(wanted)
-    return Frames(images, drivers, store.labels(wanted))
 
 
 class References:

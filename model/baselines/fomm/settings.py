@@ -1,0 +1,17 @@
+"""Settings of FOMM, which are those of the family it began."""
+
+from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTraining, check_together, claim
+from model.kinds import Kind
+
+KIND = Kind(
+    name="fomm",
+    model=FirstOrderModel,
+    training=FirstOrderTraining,
+    method="model.baselines.fomm.method",
+    motions={"absolute": "first", "relative": "first", "relative_best": "best"},
+    views=False,
+    claim=claim,
+    check=check_together,
+    outputs=("prediction", "deformed"),
+    official=True,
+)
