@@ -18,6 +18,8 @@ from model import baselines
 from preprocessing.cli import Block, InputError
 
 PLANEDICT = "planedict"
+OFFICIAL = "official weights"
+"""What a row of a table claims of a method whose weights are its authors'."""
 Reference = Literal["neutral", "first", "best"]
 """The driver's frame that motion is taken relative to: that of the smallest mouth opening among the held-out frames of
 its clip, the first of them, or the one whose landmarks are most like the source's."""
