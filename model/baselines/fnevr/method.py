@@ -44,7 +44,7 @@ class FnevrMethod(FirstOrderMethod):
         values = super().official_settings(name, model_params, shapes).model_dump()
         for block, keys in FIXED.items():
             for field, key in keys.items():
-                if shape := shapes.get(f"generator.{key}"):
+                if shape := shapes[f"generator.{key}"]:
                     values["generator_params"][block][field] = shape[0]
         return validated(FnevrModel, values, "model_params")
 

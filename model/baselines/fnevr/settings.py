@@ -10,6 +10,7 @@ from model.baselines.firstorder.settings import (
     LossWeights,
     check_together,
 )
+from model.baselines.firstorder.settings import claim as firstorder_claim
 from model.kinds import Kind
 from preprocessing.cli import Block
 
@@ -78,10 +79,11 @@ class FnevrTraining(FirstOrderTraining):
 
 
 def claim(model: FnevrModel, training: FnevrTraining) -> str:
-    """What a row of a table may say: the authors' sizes and losses or a miniature, and what it lacks in any case."""
-    sizes = {"common_params", "generator_params", "kp_detector_params", "resolution"}
-    full = training.features == "vgg19" and model.model_dump(include=sizes) == FnevrModel().model_dump(include=sizes)
-    return f"{'trained here' if full else 'mini'} without the DECA vertex term and the pose editor"
+    """What a row of a table may say; what needs DECA, and what the authors did not publish, is missing in any case."""
+    lacking = ["without the DECA vertex term and the pose editor"]
+    if not training.loss_weights.perceptual_l1:
+        lacking.append("without a loss of the rendered picture")
+    return firstorder_claim(model, training, *lacking)
 
 
 KIND = Kind(
