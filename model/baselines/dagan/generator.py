@@ -7,15 +7,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.baselines.dagan.settings import SpadeParams
+from model.baselines.dagan.settings import NARROWING, SpadeParams
 from model.baselines.firstorder.blocks import DownBlock, SameBlock, resized_like
 from model.baselines.firstorder.generator import OcclusionAwareGenerator, Warped, WarpingEncoder
 from model.baselines.firstorder.network import Generated, Keypoints
 from model.baselines.firstorder.settings import CommonParams, GeneratorParams
 from model.baselines.firstorder.spade import Spade
 
-NARROWING = 8
-"""Queries and keys have so many times fewer channels than the features."""
 SLOPE = 0.2
 """Of the leaky ReLUs."""
 

@@ -20,6 +20,8 @@ from preprocessing.cli import Block, InputError
 
 COARSEST = 32
 """The depth network's coarsest features have one pixel for so many of the image's; it needs two of them a side."""
+NARROWING = 8
+"""The attention's queries and keys have so many times fewer channels than the features."""
 
 
 class DaganCommonParams(CommonParams):
@@ -33,8 +35,8 @@ class DepthParams(Block):
 
     layers: Literal[18, 50] = Field(18, description="the encoder's ResNet; the authors' checkpoints go with 18")
     width: int = Field(64, ge=4, multiple_of=4, description="channels of the encoder's first level")
-    near: float = Field(2.35, gt=0, description="depth at disparity 1, where the camera is 2.7 from the head's centre")
-    far: float = Field(3.05, gt=0, description="depth at disparity 0, likewise; both count where it is trained here")
+    near: float = Field(2.4, gt=0, description="depth at disparity 1, where the camera is 2.7 from the head's centre")
+    far: float = Field(2.9, gt=0, description="depth at disparity 0, likewise; both count where it is trained here")
     encoder: Path | None = Field(None, description="the authors' encoder.pth; null: depth is trained here")
     decoder: Path | None = Field(None, description="the authors' depth.pth; null: depth is trained here")
 
@@ -75,6 +77,8 @@ class DaganModel(FirstOrderModel):
     def _sizes(self) -> "DaganModel":
         if self.depth is not None and (self.resolution % COARSEST or self.resolution < 2 * COARSEST):
             raise ValueError(f"the depth network needs a resolution that is a multiple of {COARSEST}, 64 or more")
+        if self.generator_params.features < NARROWING:
+            raise ValueError(f"generator_params: the attention needs features of {NARROWING} channels or more")
         if self.generator == "spade" and self.generator_params.num_down_blocks != 2:
             raise ValueError("the generator with SPADE doubles its features' size twice: num_down_blocks must be 2")
         return self
