@@ -148,7 +148,7 @@ def test_pages_say_what_was_measured_and_what_failed(finished_run):
     assert (
         "of unseen clips" not in text
         and "pair 4, relative" in text
-        and "Absolute motion (the driver&#39;s camera). Bars" in text
+        and "Absolute motion (the driver&#39;s camera; of methods without cameras its keypoints). Bars" in text
     )
     table = pd.read_csv(finished_run / "tables" / "table1.csv")
     own = table[(table["method"] == "PlaneDict") & (table["motion"] == "absolute") & table["paper"].isna()]
