@@ -149,5 +149,6 @@ class SpadeDepthAwareGenerator(DepthWarpingEncoder):
         features, motion, deformed = self.attended(source_image, kp_driving, kp_source, source_depth)
         visible = deformed
         if motion.occlusion_map is not None:
-            visible = deformed * resized_like(motion.occlusion_map, deformed)
+            # As in the authors' code the map that was made the features' size is what is resized.
+            visible = deformed * resized_like(resized_like(motion.occlusion_map, features), deformed)
         return Generated(self.decoder(features, visible), deformed, motion.mask, motion.occlusion_map)
