@@ -22,8 +22,9 @@ class DepthAwareAttention(nn.Module):
     """Features gathered from where the depth's features ask for them (DaGAN, section 3.3).
 
     Queries from depth, keys and values from the features, all behind ReLU. As in the authors' code the products are not
-    divided by the square root of their channels. ``gamma`` weighs what is gathered and starts at 0. Written out: a fused
-    kernel sums in another order, which SPADE's normalisation after it can make a thousandfold of.
+    divided by the square root of their channels. ``gamma`` weighs what is gathered and starts at 0.
+
+    Written out: a fused kernel sums in another order, which SPADE's normalisation can magnify to 1e-3 in the picture.
     """
 
     def __init__(self, channels: int) -> None:
