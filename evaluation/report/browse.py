@@ -55,9 +55,7 @@ class Shown:
         """The videos with this method, its moving camera where there is one, or those driven by this clip."""
         found = []
         for entry in self.results.videos():
-            if entry["dataset"] == self.gallery.dataset and (
-                entry["driver"] == clip or self.names.get(slug) in entry["panels"]
-            ):
+            if entry["dataset"] == self.gallery.dataset and (entry["driver"] == clip or slug in entry["methods"]):
                 path = self.results.directory / "videos" / entry["alone"].get(slug, entry["file"])
                 found.append({**entry, "uri": video_uri(path)})
         return found

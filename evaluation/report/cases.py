@@ -15,9 +15,9 @@ COUNTS = {"worst": 3, "median": 2, "best": 3}
 BINS = 24
 EQUAL = 1e-6  # values nearer than this are rounding
 MOTIONS = {
-    "absolute": "Absolute motion (the driver's camera)",
+    "absolute": "Absolute motion (the driver's camera; of methods without cameras its keypoints)",
     "none": "",
-    "relative": "Relative motion (the source's camera, moved by the driver's change)",
+    "relative": "Relative motion (the source's camera, or keypoints, moved by the driver's change)",
     "relative_best": "Relative motion (from the driver's frame most like the source)",
 }
 """The kinds of motion as the pages call them, in the order of which the first is shown where it alone is."""

@@ -179,7 +179,7 @@ def _run(arguments: argparse.Namespace) -> None:
         write_video(side_by_side(together), driven.fps, arguments.output / f"{number}.mp4")
         facts = asdict(driven) | {"kind": driven.kind, "source": driven.source.clip, "frames": len(driven.frames)}
         names = {"file": f"{number}.mp4", "dataset": driven.source.dataset, "panels": list(together), "alone": alone}
-        entries.append(names | facts)
+        entries.append({**names, "methods": list(taking_part), **facts})
     write_json(arguments.output / "videos.json", {"videos": entries})
 
 
