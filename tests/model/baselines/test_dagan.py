@@ -18,6 +18,7 @@ from model.baselines.firstorder.pairs import FramePairs
 from model.cameras import view_labels
 from preprocessing.cli import InputError
 from tests.model.baselines.reference import conv, part, sigmoid, softmax
+from tests.model.baselines.test_firstorder_pairs import Store
 from tests.model.baselines.tiny import TINY, randomised
 
 KEYS = Path("/work/shared/spec/keys/dagan_vox256.json")
@@ -301,6 +302,27 @@ def test_what_trains_no_depth_has_no_such_steps():
 )
 def test_a_claim_says_where_depth_is_from(model, words):
     assert KIND.claim(DaganModel.model_validate(model), DaganTraining()) == words
+
+
+class Bright(Store):
+    def images(self, wanted):
+        return 30 * super().images(wanted)
+
+
+def test_colours_are_jittered_only_after_the_depth_network_has_learned():
+    """So that the background stays black: contrast lifts it."""
+    jitter = {"flip": False, "brightness": 0, "contrast": 0.9, "saturation": 0, "hue": 0}
+    settings = DaganTraining(batch_size=8, depth_iterations=2, augmentation=jitter)
+    sampler = METHOD.sampler(Bright(), DaganModel(), settings, 0)
+    black = [(sampler.batch(step).sources[..., 2:] == 0).all().item() for step in range(4)]
+    assert black == [True, True, False, False]
+    assert (METHOD.sampler(Bright(), DaganModel(depth=None), settings, 0).batch(0).sources[..., 2:] > 0).any()
+
+
+def test_taken_weights_need_the_authors_depth_network_or_none():
+    with pytest.raises(InputError, match="'depth: encoder' and 'decoder' must name it"):
+        METHOD.complete(METHOD.build(DaganModel.model_validate(MODEL)))
+    METHOD.complete(METHOD.build(DaganModel.model_validate(MODEL | {"depth": None})))
 
 
 def test_depth_must_leave_steps_to_the_rest():
