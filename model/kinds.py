@@ -19,7 +19,7 @@ from preprocessing.cli import Block, InputError
 
 PLANEDICT = "planedict"
 OFFICIAL = "official weights"
-"""What a row of a table claims of a method whose weights are its authors'."""
+"""What a row of a table claims of a method whose weights are its authors', with what is missing."""
 Reference = Literal["neutral", "first", "best"]
 """The driver's frame that motion is taken relative to: that of the smallest mouth opening among the held-out frames of
 its clip, the first of them, or the one whose landmarks are most like the source's."""
@@ -108,7 +108,7 @@ class Kind:
     too, where codes are). ``views``: whether it renders from any camera. ``outputs``: the pictures it makes, the
     re-enacted one first. ``method`` names the module whose ``METHOD`` is its :class:`model.method.Method`. ``check``
     says with InputError what model and training cannot be together; ``claim`` what a row of a table may claim of it
-    ("trained here", "mini", what it lacks); ``official`` whether weights of its authors can be taken.
+    ("trained here", "mini", what it lacks), of training None for weights of its authors; ``official`` whether weights of its authors can be taken.
     """
 
     name: str

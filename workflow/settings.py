@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from evaluation.settings import COPY, COPY_NAME, EvaluationSettings
-from model.kinds import MACHINE, OFFICIAL, PLANEDICT, Kind, LoopSettings, MethodModel, kind_of
+from model.kinds import MACHINE, PLANEDICT, Kind, LoopSettings, MethodModel, kind_of
 from model.settings import ModelSettings, TrainingSettings
 from preprocessing.cli import Block, InputError, read_mapping, validated
 from preprocessing.settings import CropSettings, DatasetSettings, FacesSettings, MasksSettings, ShardsSettings
@@ -169,9 +169,8 @@ class RunSettings(Block):
     def claim_of(self, slug: str) -> str:
         """What a row of a table may claim of a method, e.g. "mini, trained here"."""
         origin = self.origin_of(slug)
-        if origin in self.taken:
-            return OFFICIAL
-        return self.kind_of(slug).claim(self.model_of(origin), self.training_of(origin))
+        training = None if origin in self.taken else self.training_of(origin)
+        return self.kind_of(slug).claim(self.model_of(origin), training)
 
     def crop_of(self, dataset: str) -> CropSettings:
         """The crop block of one dataset: the run's, with the dataset's changes."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from model.baselines.official import methods, put, read
 from model.card import write_card
 from model.checkpoints import save_weights
-from model.kinds import OFFICIAL, kind_of
+from model.kinds import kind_of
 from preprocessing.cli import InputError, add_common, load_settings, run_command
 from preprocessing.weights import named
 
@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
     method.complete(network)
     facts = {
         "method": arguments.method,
-        "claim": OFFICIAL,
+        "claim": kind.claim(settings, None),
         "weights": f"official: {named(arguments.checkpoint)}",
         "step": "0",
     }

@@ -87,13 +87,14 @@ class Trainer:
         self.model = method.build(model)
         if start is not None:
             self.model.load_state_dict(start.state_dict())
+        objective = method.objective(self.model, settings)  # may fill what is not trained, such as a frozen network
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False).to(fabric.device)
         groups = method.groups(self.model, settings)
         self.rates = [group["lr"] for group in groups]
         if settings.compile:
             method.compile(self.model)
         optimizer = torch.optim.Adam(groups, betas=settings.adam_betas, fused=True)
-        self.objective, self.optimizer = fabric.setup(method.objective(self.model, settings), optimizer)
+        self.objective, self.optimizer = fabric.setup(objective, optimizer)
         self.adversary = method.adversary(fabric, model, settings, seed)
         self.step = 0
         self.rows: list[dict[str, Any]] = []

@@ -125,7 +125,7 @@ def check(model: DaganModel, training: DaganTraining) -> None:
         )
 
 
-def claim(model: DaganModel, training: DaganTraining) -> str:
+def claim(model: DaganModel, training: DaganTraining | None) -> str:
     """What a row of a table may say: besides what the family says, where depth is from, and SPADE."""
     depth = "no depth"
     if model.depth is not None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from model.kinds import LoopSettings, MethodModel
+from model.kinds import OFFICIAL, LoopSettings, MethodModel
 from model.settings import VGG19
 from preprocessing.cli import Block, InputError
 
@@ -190,12 +190,15 @@ LOSSES = {
 """Losses whose absence a row of a table names."""
 
 
-def claim(model: FirstOrderModel, training: FirstOrderTraining, *lacking: str) -> str:
+def claim(model: FirstOrderModel, training: FirstOrderTraining | None, *lacking: str) -> str:
     """What a row of a table may say: "mini, trained here, without …".
 
     It is a miniature where a size is below the authors', which are the defaults of the kind's model. What of their
-    losses is left out follows, after ``lacking``, the words of a kind for what else is not theirs.
+    losses is left out follows, after ``lacking``, the words of a kind for what else is not theirs. Without training the
+    weights are the authors'.
     """
+    if training is None:
+        return ", ".join((OFFICIAL, *lacking))
     words = ["mini"] if _below(model.model_dump(exclude={"discriminator_params"}), type(model)().model_dump()) else []
     words += ["trained here", *lacking]
     if training.features == "pixels":

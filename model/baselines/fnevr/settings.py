@@ -78,8 +78,10 @@ class FnevrTraining(FirstOrderTraining):
     loss_weights: FnevrLossWeights = Field(default_factory=FnevrLossWeights, description="losses")
 
 
-def claim(model: FnevrModel, training: FnevrTraining) -> str:
-    """What a row of a table may say; what needs DECA, and what the authors did not publish, is missing in any case."""
+def claim(model: FnevrModel, training: FnevrTraining | None) -> str:
+    """What a row of a table may say; what needs DECA, and what the authors did not publish, is missing in training."""
+    if training is None:
+        return firstorder_claim(model, None)
     lacking = ["without the DECA vertex term and the pose editor"]
     if not training.loss_weights.perceptual_l1:
         lacking.append("without a loss of the rendered picture")
