@@ -108,7 +108,8 @@ class Kind:
     too, where codes are). ``views``: whether it renders from any camera. ``outputs``: the pictures it makes, the
     re-enacted one first. ``method`` names the module whose ``METHOD`` is its :class:`model.method.Method`. ``check``
     says with InputError what model and training cannot be together; ``claim`` what a row of a table may claim of it
-    ("trained here", "mini", what it lacks), of training None for weights of its authors; ``official`` whether weights of its authors can be taken.
+    ("trained here", "mini", what it lacks), with training None of its authors' weights; ``official`` whether those can
+    be taken.
     """
 
     name: str
