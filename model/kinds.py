@@ -108,8 +108,8 @@ class Kind:
     too, where codes are). ``views``: whether it renders from any camera. ``outputs``: the pictures it makes, the
     re-enacted one first. ``method`` names the module whose ``METHOD`` is its :class:`model.method.Method`. ``check``
     says with InputError what model and training cannot be together; ``claim`` what a row of a table may claim of it
-    ("trained here", "mini", what it lacks), with training None of its authors' weights; ``official`` whether those can
-    be taken.
+    ("trained here", "mini", what it lacks); to both, training is None where the weights are its authors'; ``official``
+    says whether those can be taken.
     """
 
     name: str

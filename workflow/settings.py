@@ -264,11 +264,14 @@ def load(config: Mapping[str, Any]) -> RunSettings:
     for slug in run.driven:
         run.output_of(slug)
         run.protocols_of(slug)
-    for slug in run.taken:
-        if not run.kind_of(slug).official:
-            raise InputError(f"checkpoint of '{slug}': the kind {run.kind_of(slug).name} takes none of its authors'.")
-    for slug in run.trained:
-        run.kind_of(slug).check(run.model_of(slug), run.training_of(slug))
+    for slug in [*run.taken, *run.trained]:
+        kind = run.kind_of(slug)
+        if slug in run.taken and not kind.official:
+            raise InputError(f"checkpoint of '{slug}': the kind {kind.name} takes none of its authors'.")
+        try:
+            kind.check(run.model_of(slug), run.training_of(slug) if slug in run.trained else None)
+        except InputError as error:
+            raise InputError(f"method '{slug}': {error}") from None
     return run
 
 

@@ -21,6 +21,7 @@ def main(arguments: argparse.Namespace) -> None:
     if method is None:
         raise InputError(f"No weights of the authors of {kind.name} can be taken.")
     settings = load_settings(arguments.model, kind.model, "model_params")
+    kind.check(settings, None)
     network = method.build(settings)
     put(network, read(arguments.checkpoint), arguments.checkpoint, kind.name)
     method.complete(network)

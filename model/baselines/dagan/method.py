@@ -12,7 +12,7 @@ from model.baselines.firstorder.network import FirstOrderNetwork
 from model.baselines.firstorder.pairs import FramePairs, FramePairSampler
 from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTraining
 from model.data import FrameStore
-from preprocessing.cli import InputError, validated
+from preprocessing.cli import validated
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -67,14 +67,10 @@ class DaganMethod(FirstOrderMethod):
         return DaganNetwork(settings)
 
     def complete(self, network: FirstOrderNetwork) -> None:
-        """The authors' depth network, which has files of its own."""
+        """The authors' depth network, which has files of its own, where there is one."""
         assert isinstance(network, DaganNetwork)
-        params = network.settings.depth
-        if network.depth is None or params is None:
-            return
-        if params.encoder is None:
-            raise InputError("DaGAN's checkpoints have no depth network: 'depth: encoder' and 'decoder' must name it.")
-        load_depth(network.depth, params)
+        if network.depth is not None and network.settings.depth is not None:
+            load_depth(network.depth, network.settings.depth)
 
     def groups(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> list[dict[str, Any]]:
         """Generator, keypoint detector and, where it is trained here, the depth network."""
@@ -88,8 +84,7 @@ class DaganMethod(FirstOrderMethod):
     def objective(self, network: FirstOrderNetwork, settings: FirstOrderTraining) -> DaganObjective:
         """The losses; where the settings name the authors' depth network, this puts it into ``network``."""
         assert isinstance(network, DaganNetwork) and isinstance(settings, DaganTraining)
-        if network.depth is not None and network.settings.depth is not None:
-            load_depth(network.depth, network.settings.depth)
+        self.complete(network)
         return DaganObjective(network, settings)
 
     def sampler(

@@ -6,13 +6,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from model.baselines.firstorder.checks import check_together
 from model.baselines.firstorder.settings import (
     CommonParams,
     DiscriminatorParams,
     FirstOrderModel,
     FirstOrderTraining,
     LossWeights,
-    check_together,
+    Share,
 )
 from model.baselines.firstorder.settings import claim as firstorder_claim
 from model.kinds import Kind
@@ -99,7 +100,7 @@ class DaganTraining(FirstOrderTraining):
     """How DaGAN is trained: the authors' schedule, after a depth network of our own where theirs is not given."""
 
     batch_size: int = Field(12, ge=1, description="pairs of frames per device and micro-batch")
-    milestones: list[float] = Field([], description="shares of the training after which rates fall to a tenth")
+    milestones: list[Share] = Field([], description="shares of the training after which rates fall to a tenth")
     loss_weights: DaganLossWeights = Field(default_factory=DaganLossWeights, description="losses")
     depth_iterations: int = Field(
         20_000, ge=1, description="the first steps, which train the depth network alone; none where its files are given"
@@ -115,10 +116,16 @@ class DaganTraining(FirstOrderTraining):
         return self.depth_iterations if model.depth is not None and model.depth.encoder is None else 0
 
 
-def check(model: DaganModel, training: DaganTraining) -> None:
-    """What the family needs, and that the depth network's steps leave some to the rest; raises InputError."""
+def check(model: DaganModel, training: DaganTraining | None) -> None:
+    """What the family needs; that the depth network's steps leave some to the rest, or where it is from without them.
+
+    Raises InputError.
+    """
     check_together(model, training)
-    if training.iterations and training.depth_steps(model) >= training.iterations:
+    if training is None:
+        if model.depth is not None and model.depth.encoder is None:
+            raise InputError("DaGAN's checkpoints have no depth network: 'depth: encoder' and 'decoder' must name it.")
+    elif training.iterations and training.depth_steps(model) >= training.iterations:
         raise InputError(
             f"training: 'iterations' = {training.iterations} must be more than 'depth_iterations' ="
             f" {training.depth_iterations}, which train the depth network alone."

@@ -46,11 +46,8 @@ class FirstOrderObjective(nn.Module):
         self.network, self.settings = network, settings
         if settings.devices * settings.nodes > 1 and torch.cuda.is_available():
             nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        weights = settings.loss_weights.perceptual
-        if settings.features == "pixels":
-            self.perceptual = PyramidLoss(weights[:1], None)
-        else:
-            self.perceptual = PyramidLoss(weights, load_vgg19(require(VGG19)) if any(weights) else None)
+        vgg19 = load_vgg19(require(VGG19)) if settings.registered_weights() else None
+        self.perceptual = PyramidLoss(settings.perceptual, vgg19)
 
     def forward(self, batch: FramePairs, averaged: FirstOrderNetwork, critic: Critic | None = None) -> Result:
         """The loss of one batch; ``averaged`` takes no part."""

@@ -1,13 +1,25 @@
 """Settings of the first-order family. The model's keys are those of the authors' own YAML files (``model_params``), the
 defaults those of FOMM's vox-256, so that a configuration of theirs can be pasted."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from model.kinds import OFFICIAL, LoopSettings, MethodModel
 from model.settings import VGG19
-from preprocessing.cli import Block, InputError
+from preprocessing.cli import Block
+
+
+def _one_over_whole(scale: float) -> float:
+    if (1 / scale) % 1:
+        raise ValueError(f"{scale} is not one over a whole number")
+    return scale
+
+
+Scale = Annotated[float, Field(gt=0, le=1), AfterValidator(_one_over_whole)]
+"""A share of a picture's side, one over a whole number, since every n-th pixel is kept."""
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class CommonParams(Block):
@@ -26,7 +38,7 @@ class KpDetectorParams(Block):
         32, ge=1, description="channels of the hourglass's first level; doubled level by level"
     )
     max_features: int = Field(1024, ge=1, description="upper bound of the channels")
-    scale_factor: float = Field(0.25, gt=0, le=1, description="size of the image it sees")
+    scale_factor: Scale = Field(0.25, description="size of the image it sees")
     num_blocks: int = Field(5, ge=1, description="halvings of the hourglass")
 
 
@@ -36,7 +48,7 @@ class DenseMotionParams(Block):
     block_expansion: int = Field(64, ge=1, description="channels of the hourglass's first level")
     max_features: int = Field(1024, ge=1, description="upper bound of the channels")
     num_blocks: int = Field(5, ge=1, description="halvings of the hourglass")
-    scale_factor: float = Field(0.25, gt=0, le=1, description="size of the image it sees")
+    scale_factor: Scale = Field(0.25, description="size of the image it sees")
 
 
 class GeneratorParams(Block):
@@ -58,7 +70,7 @@ class GeneratorParams(Block):
 class DiscriminatorParams(Block):
     """The discriminator of the adversarial losses: its blocks, on whole pictures."""
 
-    scales: list[float] = Field([1], min_length=1, description="sizes of the picture that are judged")
+    scales: list[Scale] = Field([1], min_length=1, description="sizes of the picture that are judged")
     block_expansion: int = Field(32, ge=1, description="channels before the first block, which doubles them")
     max_features: int = Field(512, ge=1, description="upper bound of the channels")
     num_blocks: int = Field(4, ge=1, description="blocks")
@@ -91,8 +103,8 @@ class LossWeights(Block):
         0, ge=0, description="least squares, generator; 0: no discriminator, no feature matching"
     )
     discriminator_gan: float = Field(1, ge=0, description="least squares, discriminator")
-    feature_matching: list[float] = Field([10, 10, 10, 10], description="L1 of the discriminator's maps")
-    perceptual: list[float] = Field(
+    feature_matching: list[Weight] = Field([10, 10, 10, 10], description="L1 of the discriminator's maps")
+    perceptual: list[Weight] = Field(
         [10, 10, 10, 10, 10], description="L1 of VGG-19's maps, or of pixels (first number)"
     )
     equivariance_value: float = Field(10, ge=0, description="keypoints move with a warped frame")
@@ -117,9 +129,9 @@ class FirstOrderTraining(LoopSettings):
     lr_discriminator: float = Field(2e-4, gt=0, description="Adam, discriminator")
     lr_kp_detector: float = Field(2e-4, gt=0, description="Adam, keypoint detector")
     adam_betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's decay rates")
-    milestones: list[float] = Field([0.6, 0.9], description="shares of the training after which rates fall to a tenth")
+    milestones: list[Share] = Field([0.6, 0.9], description="shares of the training after which rates fall to a tenth")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0, as in FOMM: the last ones")
-    scales: list[float] = Field([1, 0.5, 0.25, 0.125], min_length=1, description="sizes at which pictures are compared")
+    scales: list[Scale] = Field([1, 0.5, 0.25, 0.125], min_length=1, description="sizes at which pictures are compared")
     features: Literal["vgg19", "pixels"] = Field(
         "vgg19", description="what the pyramid compares: VGG-19's maps (torchvision's weights), or pixels"
     )
@@ -128,14 +140,6 @@ class FirstOrderTraining(LoopSettings):
     points_tps: int = Field(5, ge=2, description="equivariance: the thin plate's points per side")
     loss_weights: LossWeights = Field(default_factory=LossWeights, description="losses")
     augmentation: Augmentation = Field(default_factory=Augmentation, description="of the pairs")
-
-    @field_validator("scales")
-    @classmethod
-    def _whole_steps(cls, scales: list[float]) -> list[float]:
-        for scale in scales:
-            if scale <= 0 or scale > 1 or (1 / scale) % 1:
-                raise ValueError(f"{scale} is not one over a whole number")
-        return scales
 
     @model_validator(mode="after")
     def _numbers(self) -> "FirstOrderTraining":
@@ -147,38 +151,19 @@ class FirstOrderTraining(LoopSettings):
     def images(self) -> int:
         return self.batch_size
 
+    @property
+    def perceptual(self) -> list[float]:
+        """The weights of the maps that are compared: five, or that of pixels alone."""
+        weights = self.loss_weights.perceptual
+        return weights[:1] if self.features == "pixels" else weights
+
     def decay(self, done: float) -> float:
         """Factor of every learning rate: a tenth after each milestone, and what every kind's training has."""
         passed = sum(done >= share for share in self.milestones)
         return super().decay(done) * 0.1**passed
 
     def registered_weights(self) -> list[str]:
-        return [VGG19] if self.features == "vgg19" and any(self.loss_weights.perceptual) else []
-
-
-VGG19_STRIDE = 16
-"""Pixels of an image that become one in VGG-19's last compared map."""
-
-
-def check_together(model: FirstOrderModel, training: FirstOrderTraining) -> None:
-    """InputError where model and training cannot be together."""
-    weights, side = training.loss_weights, min(training.scales) * model.resolution
-    if training.features == "vgg19" and any(weights.perceptual) and side < VGG19_STRIDE:
-        raise InputError(
-            f"training: 'scales' has {min(training.scales)}, and of {model.resolution} pixels that leaves {side:g}: "
-            f"VGG-19 needs {VGG19_STRIDE}."
-        )
-    if weights.equivariance_jacobian and not model.common_params.estimate_jacobian:
-        raise InputError(
-            "training: 'loss_weights: equivariance_jacobian' needs Jacobians, and the model has "
-            "'common_params: estimate_jacobian' false."
-        )
-    blocks = model.discriminator_params.num_blocks
-    if weights.generator_gan and len(weights.feature_matching) != blocks:
-        raise InputError(
-            f"training: 'loss_weights: feature_matching' has {len(weights.feature_matching)} numbers for the "
-            f"discriminator's {blocks} blocks."
-        )
+        return [VGG19] if self.features == "vgg19" and any(self.perceptual) else []
 
 
 LOSSES = {
@@ -203,6 +188,10 @@ def claim(model: FirstOrderModel, training: FirstOrderTraining | None, *lacking:
     words += ["trained here", *lacking]
     if training.features == "pixels":
         words.append("without VGG-19's features")
+    if not model.common_params.estimate_jacobian:
+        words.append("without Jacobians")
+    if not model.generator_params.estimate_occlusion_map:
+        words.append("without an occlusion map")
     theirs = type(training)().loss_weights
     for name, loss in LOSSES.items():
         if _any(getattr(theirs, name)) and not _any(getattr(training.loss_weights, name)):
@@ -213,7 +202,7 @@ def claim(model: FirstOrderModel, training: FirstOrderTraining | None, *lacking:
 def _below(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return any(_below(value, theirs[key]) for key, value in ours.items())
-    return isinstance(ours, int) and isinstance(theirs, int) and ours < theirs
+    return isinstance(ours, int) and not isinstance(ours, bool) and isinstance(theirs, int) and ours < theirs
 
 
 def _any(weight: float | list[float]) -> bool:

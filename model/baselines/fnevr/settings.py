@@ -3,12 +3,12 @@ settings of their own here."""
 
 from pydantic import Field, model_validator
 
+from model.baselines.firstorder.checks import check_together
 from model.baselines.firstorder.settings import (
     FirstOrderModel,
     FirstOrderTraining,
     GeneratorParams,
     LossWeights,
-    check_together,
 )
 from model.baselines.firstorder.settings import claim as firstorder_claim
 from model.kinds import Kind

@@ -1,6 +1,7 @@
 """Settings of FOMM, which are those of the family it began."""
 
-from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTraining, check_together, claim
+from model.baselines.firstorder.checks import check_together
+from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTraining, claim
 from model.kinds import Kind
 
 KIND = Kind(

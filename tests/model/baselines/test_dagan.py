@@ -321,8 +321,8 @@ def test_colours_are_jittered_only_after_the_depth_network_has_learned():
 
 def test_taken_weights_need_the_authors_depth_network_or_none():
     with pytest.raises(InputError, match="'depth: encoder' and 'decoder' must name it"):
-        METHOD.complete(METHOD.build(DaganModel.model_validate(MODEL)))
-    METHOD.complete(METHOD.build(DaganModel.model_validate(MODEL | {"depth": None})))
+        KIND.check(DaganModel.model_validate(MODEL), None)
+    KIND.check(DaganModel.model_validate(MODEL | {"depth": None}), None)
 
 
 def test_depth_must_leave_steps_to_the_rest():

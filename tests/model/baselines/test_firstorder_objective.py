@@ -1,5 +1,7 @@
 """Losses, adversary and training of the first-order family, with a network of a few channels."""
 
+import contextlib
+
 import pytest
 import torch
 from torch import nn
@@ -7,16 +9,24 @@ from torch.nn import functional as F
 
 from model.baselines.firstorder import objective as objective_module
 from model.baselines.firstorder.adversary import FirstOrderAdversary
+from model.baselines.firstorder.checks import check_together, survives
+from model.baselines.firstorder.discriminator import MultiScaleDiscriminator
 from model.baselines.firstorder.losses import PyramidLoss, pyramid
 from model.baselines.firstorder.objective import FirstOrderObjective, Judged
 from model.baselines.firstorder.pairs import FramePairs, FramePairSampler
-from model.baselines.firstorder.settings import FirstOrderModel, FirstOrderTraining, check_together
+from model.baselines.firstorder.settings import (
+    CommonParams,
+    DiscriminatorParams,
+    FirstOrderModel,
+    FirstOrderTraining,
+)
 from model.baselines.fomm.method import METHOD
 from model.checkpoints import latest_state, save_state
 from model.data import open_store
 from model.training.perceptual import VGG19
 from model.training.trainer import Trainer, launch
 from preprocessing.cli import InputError
+from tests.model.baselines.tiny import TINY
 from tests.model.training.test_perceptual import WIDTHS, gaussian, vgg, weights
 
 MODEL = FirstOrderModel(
@@ -89,6 +99,45 @@ def test_what_cannot_be_together_is_said_before_training():
         check_together(still, FirstOrderTraining(features="pixels"))
     with pytest.raises(InputError, match="4 numbers for the discriminator's 3 blocks"):
         check_together(MODEL, FirstOrderTraining(features="pixels", loss_weights={"generator_gan": 1}))
+    with pytest.raises(InputError, match="nothing teaches the generator"):
+        check_together(MODEL, FirstOrderTraining(features="pixels", loss_weights={"perceptual": [0, 10]}))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"resolution": 100}, "must be a multiple of 8: 'kp_detector_params' starts from 0.5 of it and halves that 2"),
+        ({"resolution": 72}, "must be a multiple of 16: 'generator_params: dense_motion_params'"),
+        ({"resolution": 16, "kp_detector_params": TINY["kp_detector_params"] | {"scale_factor": 0.25}}, "needs 8"),
+    ],
+)
+def test_a_resolution_that_cannot_be_halved_is_said_where_networks_would_fail(change, words):
+    model = FirstOrderModel.model_validate(TINY | change)
+    with pytest.raises(InputError, match=words):
+        check_together(model, None)
+    network, side = METHOD.build(model), model.resolution
+    with pytest.raises(RuntimeError):
+        network.generate(view := network.view(torch.rand(2, 3, side, side)), view.keypoints)
+
+
+def test_one_pair_is_too_few_where_an_hourglass_ends_in_one_pixel():
+    small = FirstOrderModel.model_validate(TINY | {"resolution": 16})
+    alone = FirstOrderTraining(**PIXELS | {"batch_size": 1})
+    with pytest.raises(InputError, match="leaves batch normalisation one value"):
+        check_together(small, alone)
+    model = FirstOrderModel.model_validate(TINY | {"resolution": 32})
+    check_together(model, alone)
+    network = METHOD.build(model).train()
+    network.generate(view := network.view(torch.rand(1, 3, 32, 32)), view.keypoints)
+
+
+@pytest.mark.parametrize(("side", "blocks", "whole"), [(60, 4, False), (61, 4, True), (3, 1, False), (4, 1, True)])
+def test_whether_a_discriminator_survives_is_what_its_network_says(side, blocks, whole):
+    params = DiscriminatorParams(block_expansion=1, num_blocks=blocks)
+    assert survives(params, side) == whole
+    network, picture = MultiScaleDiscriminator(params, CommonParams()), {1: torch.rand(1, 3, side, side)}
+    with contextlib.nullcontext() if whole else pytest.raises((RuntimeError, ValueError)):
+        network(picture)
 
 
 def test_terms_of_the_loss_and_where_their_gradients_go(monkeypatch):
