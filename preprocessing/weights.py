@@ -6,6 +6,9 @@ there by hand.
 
 import csv
 import functools
+import pickle
+import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,11 +92,19 @@ def require(name: str) -> Path:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A foreign state dict, read without running pickled code; damaged files raise InputError."""
+    """A foreign state dict, read without running pickled code; InputError where it is damaged or holds code."""
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of pickles that torch has not written
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own words advise to read the file by running what is in it.
+        held = re.search(r"GLOBAL ([\w.]+)", str(error))
+        said = (
+            f"it holds {held[1]}, and only tensors and plain values are read" if held else "torch.save did not write it"
+        )
+        raise InputError(f"Cannot read the weights {path}: {said}.") from None
     except Exception as error:
         raise InputError(f"Cannot read the weights {path}: {' '.join(str(error).split())[:200]}.") from None
     if not isinstance(state, dict):

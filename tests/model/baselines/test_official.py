@@ -108,6 +108,6 @@ class Code:
 def test_code_in_a_checkpoint_is_refused_and_does_not_run(tmp_path, network, zipped):
     checkpoint = parts(network) | {"extra": Code(tmp_path / "ran")}
     torch.save(checkpoint, tmp_path / "c.tar", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(InputError, match="Cannot read the weights"):
+    with pytest.raises(InputError, match=r"it holds \w+\.mkdir, and only tensors and plain values are read"):
         read(tmp_path / "c.tar")
     assert not (tmp_path / "ran").exists()
