@@ -47,6 +47,10 @@ class MethodModel(Block):
         """The frames the model takes."""
         return FrameFormat(self.resolution, self.resolution)
 
+    def foreign_weights(self) -> list[str]:
+        """Files of weights that the network needs beside its own: registered names, or paths."""
+        return []
+
 
 class LoopSettings(Block):
     """The training loop's settings, which every kind's training has."""

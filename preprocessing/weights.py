@@ -91,6 +91,14 @@ def require(name: str) -> Path:
     return registered(name).require()
 
 
+def located(given: str) -> Path:
+    """The file that a setting names: a registered one by its name, in the cache and checked, or any by its path.
+
+    Raises InputError where a registered file is missing or wrong.
+    """
+    return require(given) if given in registry() else Path(given)
+
+
 def load(path: Path) -> dict[str, Any]:
     """A foreign state dict, read without running pickled code; InputError where it is damaged or holds code."""
     import torch

@@ -13,6 +13,7 @@ from evaluation.external.pyfeat import WEIGHTS as PYFEAT_WEIGHTS
 from evaluation.settings import COPY, LISTS
 from model.kinds import PLANEDICT
 from model.settings import AdversarialSettings, TrainingSettings
+from preprocessing.weights import registry
 from workflow.data_files import FEW
 from workflow.registered_files import PYFEAT_LOCK, RegisteredFiles
 from workflow.settings import PROTOCOLS, REFERENCE
@@ -56,6 +57,11 @@ class Plan(RegisteredFiles):
         """The methods that are trained in one step."""
         in_two = self.finetuned
         return [slug for slug in self.settings_.trained if slug not in in_two]
+
+    def checkpoint_files(self, slug: str) -> list[str]:
+        """The authors' checkpoint of a method, where it is a file of the user's and there."""
+        checkpoint = self.settings_.driven[slug].checkpoint
+        return [checkpoint] if checkpoint and checkpoint not in registry() and Path(checkpoint).is_file() else []
 
     def real_images(self, slug: str) -> list[str]:
         """What the check of a method's real images depends on, as far as it is there: a folder's list, or a zip."""

@@ -57,6 +57,9 @@ class RegisteredFiles(DataFiles):
         external = PYFEAT_WEIGHTS if self.external_readings() else ()
         run = self.settings_
         trained = [name for slug in run.trained for name in run.training_of(slug).registered_weights()]
+        foreign = [method.checkpoint for method in run.taken.values()]
+        foreign += [name for slug in run.driven for name in run.model_of(run.origin_of(slug)).foreign_weights()]
+        trained += [name for name in foreign if name in registry()]
         return list(dict.fromkeys([*self.data_weights(), *trained, *self.metric_weights(optional=False), *external]))
 
     @property

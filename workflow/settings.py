@@ -40,7 +40,9 @@ class MethodSettings(Block):
     kind: str = Field(PLANEDICT, description="`planedict`, or a folder of `model/baselines`")
     model: dict[str, Any] = Field(default_factory=dict, description="keys of the kind's model block")
     training: dict[str, Any] = Field(default_factory=dict, description="keys of the kind's training block")
-    checkpoint: Path | None = Field(None, description="its authors' checkpoint, taken instead of training")
+    checkpoint: str | None = Field(
+        None, description="its authors' checkpoint, taken instead of training: a registered file's name, or a path"
+    )
     of: Slug | None = Field(None, description="another method, with whose weights this one is driven")
     output: str | None = Field(None, description="which of its kind's pictures it gives; null: the re-enacted one")
     protocols: list[Protocol] | None = Field(
@@ -247,8 +249,9 @@ def load(config: Mapping[str, Any]) -> RunSettings:
     Raises :class:`InputError` with one sentence that names the first wrong key or value.
     """
     values = dict(config)
-    if isinstance(values.get("datasets"), Mapping):  # a file laid over another takes a dataset out by null
-        values["datasets"] = {name: block for name, block in values["datasets"].items() if block is not None}
+    for key in ("datasets", "methods", "ablation"):  # a file laid over another takes one out by null
+        if isinstance(values.get(key), Mapping):
+            values[key] = {name: block for name, block in values[key].items() if block is not None}
     if "clips" in values:
         values = _own_clips(values, values.pop("clips"))
     if "more_clips" in values:

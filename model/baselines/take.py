@@ -11,7 +11,7 @@ from model.card import write_card
 from model.checkpoints import save_weights
 from model.kinds import kind_of
 from preprocessing.cli import InputError, add_common, load_settings, run_command
-from preprocessing.weights import named
+from preprocessing.weights import located, named
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -23,12 +23,13 @@ def main(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.model, kind.model, "model_params")
     kind.check(settings, None)
     network = method.build(settings)
-    put(network, read(arguments.checkpoint), arguments.checkpoint, kind.name)
+    checkpoint = located(arguments.checkpoint)
+    put(network, read(checkpoint), checkpoint, kind.name)
     method.complete(network)
     facts = {
         "method": arguments.method,
         "claim": kind.claim(settings, None),
-        "weights": f"official: {named(arguments.checkpoint)}",
+        "weights": f"official: {named(checkpoint)}",
         "step": "0",
     }
     save_weights(arguments.output / "final.safetensors", network, facts, kind.name)
@@ -40,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m model.baselines.take", description=__doc__)
     p.add_argument("--kind", required=True, help="kind of the method, such as fomm")
     p.add_argument("--model", metavar="JSON|FILE", help="the model's settings: ours, or the authors' YAML")
-    p.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="the authors' .pth.tar")
+    p.add_argument(
+        "--checkpoint", required=True, metavar="FILE", help="the authors' .pth.tar: a registered name or a path"
+    )
     p.add_argument("--method", required=True, help="the method's name, for the checkpoint's header")
     p.add_argument("--output", type=Path, required=True, metavar="DIR", help="where final.safetensors and card.md go")
     add_common(p, settings=False)

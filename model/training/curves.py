@@ -10,6 +10,7 @@ from preprocessing.files import atomic
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+# What a metric is called, in the order of the plots; others follow under their own names.
 TITLES = {
     "loss": "total loss",
     "reconstruction": "L_recons (Eq. 7)",
@@ -37,7 +38,8 @@ def write_curves(rows: list[dict[str, object]], table: Path, title: str) -> None
     frame = pd.DataFrame(rows, columns=["step", "metric", "value"]).astype(
         {"step": "int64", "metric": "str", "value": "float64"}
     )
-    metrics = [m for m in TITLES if m in set(frame["metric"])]
+    seen = dict.fromkeys(frame["metric"])
+    metrics = [m for m in TITLES if m in seen] + [m for m in seen if m not in TITLES]
     rows_of_plots = max(1, -(-len(metrics) // 4))
     figure, axes = plt.subplots(rows_of_plots, 4, figsize=(12, 2.5 * rows_of_plots), constrained_layout=True)
     for axis, metric in zip(axes.flat, metrics, strict=False):
@@ -45,7 +47,7 @@ def write_curves(rows: list[dict[str, object]], table: Path, title: str) -> None
         axis.plot(curve["step"], curve["value"], color="#2b6cb0", linewidth=0.8, alpha=0.4)
         smooth = curve["value"].rolling(9, center=True, min_periods=1).mean()
         axis.plot(curve["step"], smooth, color="#1a365d", linewidth=1.6)
-        axis.set_title(TITLES[metric], fontsize=10)
+        axis.set_title(TITLES.get(metric, metric.replace("_", " ")), fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=8)
     for axis in axes.flat[len(metrics) :]:

@@ -172,10 +172,23 @@ def test_a_perceptual_loss_needs_vgg19_unless_its_file_is_named():
     paper, released = (yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()) for name in ("paper", "released"))
     paper["evaluation"]["backend"] = "embedded"
     paper |= {"crop": {}, "faces": {}, "masks": {}}
-    paper["methods"] |= released["methods"]
+    paper["methods"] = {"planedict": {"name": "PlaneDict"}} | released["methods"]
     assert Plan(load(paper)).required_weights == [VGG19]
     paper["methods"]["released"]["training"]["released"] = {"vgg19": "mine.pth"}
     assert Plan(load(paper)).required_weights == []
+
+
+def test_official_weights_are_asked_for_before_anything_heavy():
+    paper, official = (yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()) for name in ("paper", "official"))
+    assert "vox-adv-cpk.pth.tar" not in Plan(load(paper)).required_weights
+    paper["methods"] |= official["methods"]
+    plan = Plan(load(paper))
+    wanted = {"vox-adv-cpk.pth.tar", "dagan-weights_19-encoder.pth", "dagan-weights_19-depth.pth"}
+    assert wanted <= set(plan.required_weights) and VGG19 not in plan.required_weights
+    curves = [path for path in plan.training("paper") if path.endswith(".parquet")]
+    assert "results/paper/training/planedict.parquet" in curves and not any("official" in path for path in curves)
+    assert "results/paper/checkpoints/fomm-official/final.safetensors" in plan.training("paper")
+    assert all(claim.startswith("official weights") for claim in json.loads(plan.names())["claims"].values())
 
 
 def test_each_stage_names_its_detectors_files_and_the_run_all():

@@ -118,7 +118,8 @@ use rule train_method as finetune_method with:
 # The weights that a method's authors have published take the place of a training.
 rule take_method:
     input:
-        lambda wildcards: local(str(RUN.driven[wildcards.method].checkpoint)),
+        lambda wildcards: local(PLAN.checkpoint_files(wildcards.method)),
+        registered=ancient("results/{run}/weights.checked"),
     output:
         weights="results/{run}/checkpoints/{method}/final.safetensors",
         card="results/{run}/checkpoints/{method}/card.md",
@@ -128,6 +129,8 @@ rule take_method:
         "logs/results/{run}/train/{method}-taken.tsv"
     wildcard_constraints:
         method=PLAN.one_of(RUN.taken),
+    # A missing file is named before anything heavy starts.
+    priority: 10**9
     conda:
         "../../environment.yml"
     threads: 1
@@ -136,8 +139,9 @@ rule take_method:
     params:
         kind=lambda wildcards: RUN.kind_of(wildcards.method).name,
         model=lambda wildcards: PLAN.settings("model", method=wildcards.method),
+        checkpoint=lambda wildcards: RUN.driven[wildcards.method].checkpoint,
     message:
         "Taking the authors' weights of {wildcards.method} ({wildcards.run})"
     shell:
-        "python -m model.baselines.take --kind {params.kind} --model {params.model:q} --checkpoint {input}"
+        "python -m model.baselines.take --kind {params.kind} --model {params.model:q} --checkpoint {params.checkpoint:q}"
         " --method {wildcards.method} --output $(dirname {output.weights}) --log {log}"

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from model.baselines.dagan.settings import DepthParams
 from model.encoder import BasicBlock
 from preprocessing.statedicts import fill
-from preprocessing.weights import load
+from preprocessing.weights import load, located
 
 BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 CLASSES = 1000
@@ -163,10 +163,10 @@ def load_depth(network: DepthNetwork, params: DepthParams) -> None:
     if params.encoder is None or params.decoder is None:
         return
     # Beside the weights, the encoder's file tells the size of the pictures it was trained on.
-    encoder = {key: value for key, value in load(params.encoder).items() if isinstance(value, Tensor)}
-    fill(network.encoder, _plain(encoder), params.encoder, f"a depth encoder's of {params.layers} layers")
-    name = f"a depth decoder's behind {params.layers} layers"
-    fill(network.decoder, _plain(load(params.decoder)), params.decoder, name)
+    encoder, decoder = located(params.encoder), located(params.decoder)
+    weights = {key: value for key, value in load(encoder).items() if isinstance(value, Tensor)}
+    fill(network.encoder, _plain(weights), encoder, f"a depth encoder's of {params.layers} layers")
+    fill(network.decoder, _plain(load(decoder)), decoder, f"a depth decoder's behind {params.layers} layers")
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Settings of DaGAN. The model's keys are those of the authors' YAML files, the defaults their vox-adv-256 with the 15
 keypoints of their checkpoints; what they write into their code is a setting here, of the same value."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -38,8 +37,10 @@ class DepthParams(Block):
     width: int = Field(64, ge=4, multiple_of=4, description="channels of the encoder's first level")
     near: float = Field(2.4, gt=0, description="depth at disparity 1, where the camera is 2.7 from the head's centre")
     far: float = Field(2.9, gt=0, description="depth at disparity 0, likewise; both count where it is trained here")
-    encoder: Path | None = Field(None, description="the authors' encoder.pth; null: depth is trained here")
-    decoder: Path | None = Field(None, description="the authors' depth.pth; null: depth is trained here")
+    encoder: str | None = Field(
+        None, description="the authors' encoder.pth, a registered name or a path; null: depth is trained here"
+    )
+    decoder: str | None = Field(None, description="the authors' depth.pth, likewise")
 
     @model_validator(mode="after")
     def _consistent(self) -> "DepthParams":
@@ -83,6 +84,11 @@ class DaganModel(FirstOrderModel):
         if self.generator == "spade" and self.generator_params.num_down_blocks != 2:
             raise ValueError("the generator with SPADE doubles its features' size twice: num_down_blocks must be 2")
         return self
+
+    def foreign_weights(self) -> list[str]:
+        """The authors' depth network."""
+        files = (self.depth.encoder, self.depth.decoder) if self.depth is not None else ()
+        return [name for name in files if name is not None]
 
 
 class DaganLossWeights(LossWeights):

@@ -48,6 +48,9 @@ class FnevrMethod(FirstOrderMethod):
                     values["generator_params"][block][field] = shape[0]
         return validated(FnevrModel, values, "model_params")
 
+    def summary(self, model: FirstOrderModel) -> str:
+        return f"{super().summary(model)} FNeVR (Zeng et al., NeurIPS 2022) renders the warped features as a volume."
+
     def sizes(self, model: Any) -> dict[str, str]:
         render, spade = model.generator_params.render_params, model.generator_params.spade_params
         return super().sizes(model) | {

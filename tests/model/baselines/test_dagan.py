@@ -21,7 +21,7 @@ from tests.model.baselines.reference import conv, part, sigmoid, softmax
 from tests.model.baselines.test_firstorder_pairs import Store
 from tests.model.baselines.tiny import TINY, randomised
 
-KEYS = Path("/work/shared/spec/keys/dagan_vox256.json")
+KEYS = Path(__file__).parents[4] / "shared/spec/keys/dagan_vox256.json"
 WIDER = TINY["generator_params"] | {"block_expansion": 8, "max_features": 32}
 MODEL = TINY | {
     "resolution": 64,

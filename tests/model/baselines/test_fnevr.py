@@ -19,7 +19,7 @@ from model.baselines.fnevr.objective import FnevrObjective
 from model.baselines.fnevr.render import RenderModel, compositing_weights
 from model.baselines.fnevr.settings import FnevrModel, FnevrTraining, RenderParams, SpadeParams, claim
 
-KEYS = Path(__file__).parents[3].with_name("shared") / "spec/keys/fnevr_vox256.json"
+KEYS = Path(__file__).parents[4] / "shared/spec/keys/fnevr_vox256.json"
 """The authors' names and shapes, which some have beside their checkout."""
 HOURGLASS = {"block_expansion": 4, "max_features": 8, "num_blocks": 2}
 RENDER = RenderParams(

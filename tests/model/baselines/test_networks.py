@@ -18,7 +18,7 @@ from model.baselines.fomm.method import METHOD
 from tests.model.baselines import reference
 from tests.model.baselines.tiny import DENSE, TINY, randomised
 
-KEYS = Path("/work/shared/spec/keys/fomm_vox256.json")
+KEYS = Path(__file__).parents[4] / "shared/spec/keys/fomm_vox256.json"
 
 
 def arrays(network: nn.Module) -> reference.Weights:
