@@ -102,16 +102,19 @@ def summary(method: Method, model: MethodModel) -> str:
 def training_rows(
     method: Method, model: MethodModel, facts: Mapping[str, str], training: Mapping[str, Any]
 ) -> dict[str, str]:
-    """What the checkpoint was trained on, and how large it is."""
-    return {
-        "what a table may claim of it": facts.get("claim", UNKNOWN),
+    """What the checkpoint was trained on, or the file that its weights were taken from, and how large it is."""
+    rows = {"what a table may claim of it": facts.get("claim", UNKNOWN)}
+    if "weights" in facts:
+        return rows | {"weights": facts["weights"]} | method.sizes(model)
+    rows |= {
         "trained on (samples are stretches of clips)": f"{facts.get('clips', UNKNOWN)} samples of"
         f" {facts.get('people', UNKNOWN)} people",
         "steps": steps(facts),
         "seed": facts.get("seed", UNKNOWN),
-        "recipe": str(training.get("recipe", "its authors'")),
-        **method.sizes(model),
     }
+    if "recipe" in training:
+        rows["recipe"] = str(training["recipe"])
+    return rows | method.sizes(model)
 
 
 def steps(facts: Mapping[str, str]) -> str:

@@ -33,6 +33,12 @@ def test_a_card_states_the_facts(tiny_model):
     assert settings == {"model": tiny_model.model_dump(mode="json"), "training": {"recipe": "robust"}}
 
 
+def test_what_was_taken_or_has_no_recipe_claims_no_training_of_that_sort(tiny_model):
+    taken = card(METHOD, tiny_model, {"method": "x", "weights": "official: v.tar:0123", "step": "0"})
+    assert "| weights | official: v.tar:0123 |" in taken and "| steps |" not in taken and "people |" not in taken
+    assert "| recipe |" not in card(METHOD, tiny_model, FACTS | {"training": "{}"})
+
+
 def test_figures_are_shown_where_given(tiny_model):
     health = {
         "psnr_gain_db": {"ann": 1.0, "bob": 2.0},
