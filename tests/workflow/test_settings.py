@@ -136,6 +136,18 @@ def test_own_clips_become_a_run_of_their_own(tmp_path):
         ({"model": None}, "configuration: 'model' = None is wrong"),
         ({"methods": {"a": {"name": "A", "model": {"num_basis": 2}}}}, "model of 'a': unknown key 'num_basis'"),
         ({"methods": {"a": {"name": "A", "training": {"iterations": -1}}}}, "training of 'a': 'iterations' = -1"),
+        (
+            {"methods": {"a": {"name": "A"}, "b": {"name": "B", "kind": "fomm", "model": {"resolution": 100}}}},
+            "method 'b': model: 'resolution' = 100 must be a multiple of 128",
+        ),
+        (
+            {"methods": {"a": {"name": "A"}, "b": {"name": "B", "kind": "dagan", "checkpoint": "b.pth.tar"}}},
+            "method 'b': DaGAN's checkpoints have no depth network",
+        ),
+        (
+            {"methods": {"a": {"name": "A"}, "b": {"name": "B", "kind": "fomm", "training": {"milestones": [60]}}}},
+            "training of 'b': 'milestones.0' = 60 is wrong",
+        ),
         ({"methods": {"copy": {"name": "A"}}}, "configuration: the slug 'copy' is kept"),
         ({"ablation": {"planedict": {"name": "A"}}}, "configuration: 'planedict' is both in methods and in ablation."),
         ({"clips": "no/such/folder"}, "clips=no/such/folder is not a folder."),
