@@ -271,8 +271,9 @@ def load(config: Mapping[str, Any]) -> RunSettings:
         kind = run.kind_of(slug)
         if slug in run.taken and not kind.official:
             raise InputError(f"checkpoint of '{slug}': the kind {kind.name} takes none of its authors'.")
+        model, training = run.model_of(slug), run.training_of(slug) if slug in run.trained else None
         try:
-            kind.check(run.model_of(slug), run.training_of(slug) if slug in run.trained else None)
+            kind.check(model, training)
         except InputError as error:
             raise InputError(f"method '{slug}': {error}") from None
     return run
