@@ -45,15 +45,16 @@ def drive(pairs: pd.DataFrame, store: FrameStore, reenactor: Reenactor[Any]) -> 
         if at not in sources:
             sources[at] = reenactor.encode(store.frames([at]))
         landmarks, given = store.clips[at[0]].landmarks[at[1]], dict[str, Frames]()
-        for name in set(reenactor.kind.motions.values()):
+        motions = reenactor.kind.motions_of(own=row.driver_clip == row.source_clip)
+        for name in set(motions.values()):
             given[name] = store.frames([references.frame(name, landmarks, row.driver_clip)])
         if np.isnan(row.yaw):
-            relative_to = {motion: given[name] for motion, name in reenactor.kind.motions.items()}
+            relative_to = {motion: given[name] for motion, name in motions.items()}
             for motion, images in reenactor.drive_all(sources[at], driver, relative_to).items():
                 yield row.pair, motion, images[0]
         else:
             camera = view_labels(torch.tensor([row.yaw]), torch.tensor([row.pitch]))
-            reference = given[reenactor.kind.motions[ABSOLUTE]]
+            reference = given[motions[ABSOLUTE]]
             yield row.pair, ABSOLUTE, reenactor.render(sources[at], driver, reference, camera)[0]
 
 

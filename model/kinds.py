@@ -109,11 +109,11 @@ class Kind:
     """One kind of method.
 
     ``motions``: the kinds of motion it offers, each with the frame of the driver that it is relative to (``absolute``
-    too, where codes are). ``views``: whether it renders from any camera. ``outputs``: the pictures it makes, the
-    re-enacted one first. ``method`` names the module whose ``METHOD`` is its :class:`model.method.Method`. ``check``
-    says with InputError what model and training cannot be together; ``claim`` what a row of a table may claim of it
-    ("trained here", "mini", what it lacks); to both, training is None where the weights are its authors'; ``official``
-    says whether those can be taken.
+    too, where codes are); ``self_motions``: those of self-reenactment, where not all. ``views``: whether it renders
+    from any camera. ``outputs``: the pictures it makes, the re-enacted one first. ``method`` names the module whose
+    ``METHOD`` is its :class:`model.method.Method`. ``check`` says with InputError what model and training cannot be
+    together; ``claim`` what a row of a table may claim of it ("trained here", "mini", what it lacks); to both, training
+    is None where the weights are its authors'; ``official`` says whether those can be taken.
     """
 
     name: str
@@ -124,8 +124,14 @@ class Kind:
     views: bool
     claim: Callable[[Any, Any], str]
     check: Callable[[Any, Any], None] = lambda model, training: None
+    self_motions: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ("prediction",)
     official: bool = False
+
+    def motions_of(self, *, own: bool) -> Mapping[str, Reference]:
+        """The kinds of motion of a pair, whose driver is the source's ``own`` clip or another."""
+        limited = self.self_motions if own else ()
+        return {motion: reference for motion, reference in self.motions.items() if not limited or motion in limited}
 
 
 @cache

@@ -1,6 +1,7 @@
 """Re-enactment by a method of another kind than PlaneDict: which frames it is given, and what it is not asked for."""
 
 import argparse
+import dataclasses
 
 import numpy as np
 import pandas as pd
@@ -57,6 +58,7 @@ def test_every_kind_of_motion_is_relative_to_its_own_frame(store):
             "source_frame": [0, 7],
             "driver_key": ["bob_01", "bob_01"],
             "driver_frame": [3, 4],
+            "source_clip": ["ann", "bob"],
             "driver_clip": ["bob", "bob"],
             "yaw": [np.nan, np.nan],
         }
@@ -69,6 +71,14 @@ def test_every_kind_of_motion_is_relative_to_its_own_frame(store):
             reference = best[row.pair] if motion == "relative_best" else 0
             wanted = [(row.source_key, row.source_frame), (row.driver_key, row.driver_frame), ("bob_01", reference)]
             np.testing.assert_array_equal(made[row.pair, motion], store.labels(wanted).numpy(), err_msg=motion)
+
+
+def test_self_reenactment_has_the_motions_its_kind_says(store):
+    one = {"source_clip": "bob", "driver_clip": "bob", "source_key": "bob_01", "driver_key": "bob_01"}
+    pairs = pd.DataFrame([{"pair": 0, "source_frame": 0, "driver_frame": 1, "yaw": np.nan, **one}])
+    method = Telltale()
+    method.kind = dataclasses.replace(KIND, self_motions=("absolute",))
+    assert [motion for _, motion, _ in reenact.drive(pairs, store, method)] == ["absolute"]
 
 
 def test_training_frames_are_no_references(store):

@@ -152,6 +152,7 @@ KIND = Kind(
     training=DaganTraining,
     method="model.baselines.dagan.method",
     motions={"absolute": "first", "relative": "first", "relative_best": "best"},
+    self_motions=("absolute",),
     views=False,
     claim=claim,
     check=check,

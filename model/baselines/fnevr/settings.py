@@ -94,6 +94,7 @@ KIND = Kind(
     training=FnevrTraining,
     method="model.baselines.fnevr.method",
     motions={"absolute": "first", "relative": "first", "relative_best": "best"},
+    self_motions=("absolute",),
     views=False,
     claim=claim,
     check=check_together,

@@ -10,6 +10,7 @@ KIND = Kind(
     training=FirstOrderTraining,
     method="model.baselines.fomm.method",
     motions={"absolute": "first", "relative": "first", "relative_best": "best"},
+    self_motions=("absolute",),
     views=False,
     claim=claim,
     check=check_together,

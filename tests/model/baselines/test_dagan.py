@@ -190,7 +190,7 @@ def test_depth_network_equals_the_reference(layers):
 
 def test_the_authors_depth_files_are_taken_or_told_what_is_wrong(tmp_path):
     files = {name: tmp_path / f"{name}.pth" for name in ("encoder", "decoder")}
-    params = DepthParams(width=4, **files)
+    params = DepthParams(width=4, **{name: str(path) for name, path in files.items()})
     source, network = randomised(DepthNetwork(params)), DepthNetwork(params)
     # Their encoder's file also tells a size, and theirs were trained in parallel.
     torch.save({f"module.{k}": v for k, v in source.encoder.state_dict().items()} | {"height": 224}, files["encoder"])
@@ -283,7 +283,7 @@ def test_the_depth_network_learns_first_and_is_frozen_afterwards():
 
 def test_what_trains_no_depth_has_no_such_steps():
     training = DaganTraining(depth_iterations=7)
-    given = DepthParams(encoder=Path("e"), decoder=Path("d"))
+    given = DepthParams(encoder="e", decoder="d")
     steps = [training.depth_steps(DaganModel(depth=depth)) for depth in (DepthParams(), given, None)]
     assert steps == [7, 0, 0]
     network = METHOD.build(DaganModel.model_validate(MODEL | {"depth": None}))
