@@ -192,10 +192,14 @@ def claim(model: FirstOrderModel, training: FirstOrderTraining | None, *lacking:
         words.append("without Jacobians")
     if not model.generator_params.estimate_occlusion_map:
         words.append("without an occlusion map")
-    theirs = type(training)().loss_weights
+    theirs = type(training)()
     for name, loss in LOSSES.items():
-        if _any(getattr(theirs, name)) and not _any(getattr(training.loss_weights, name)):
+        if _any(getattr(theirs.loss_weights, name)) and not _any(getattr(training.loss_weights, name)):
             words.append(f"without {loss}")
+    if training.scales != theirs.scales:
+        words.append(f"pictures compared at {len(training.scales)} of {len(theirs.scales)} sizes")
+    if training.augmentation != theirs.augmentation:
+        words.append("other augmentation")
     return ", ".join(words)
 
 

@@ -17,6 +17,11 @@ WITHOUT = {"loss_weights": {"equivariance_value": 0, "perceptual": [0, 0, 0, 0, 
         ({"resolution": 64}, {}, "mini, trained here"),
         ({"generator_params": {"estimate_occlusion_map": False}}, {}, "trained here, without an occlusion map"),
         (TINY, {"features": "pixels"}, "mini, trained here, without VGG-19's features"),
+        (
+            {},
+            {"scales": [1], "augmentation": {"hue": 0}},
+            "trained here, pictures compared at 1 of 4 sizes, other augmentation",
+        ),
         ({}, WITHOUT, "trained here, without perceptual loss, without equivariance of keypoints"),
     ],
 )
