@@ -5,7 +5,7 @@ Those of the data are in :mod:`workflow.data_files`, weights and lists in :mod:`
 
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import product
 from pathlib import Path
 
@@ -90,20 +90,28 @@ class Plan(RegisteredFiles):
         devices = self.settings_.training_of(slug).devices
         return f"-m torch.distributed.run --standalone --nproc-per-node {devices} -m --" if devices > 1 else "-m"
 
-    def names(self, *, own: bool = False) -> str:
-        """The methods of Tables 1 to 4 and of Table 5, slug → name, and what rows may claim of them, as JSON.
-
-        ``own``: without those that are driven with another one's weights.
-        """
+    def names(self, only: Collection[str] | None = None) -> str:
+        """The methods (``only`` these) of Tables 1 to 4 and of Table 5, slug → name, and their claims, as JSON."""
         run = self.settings_
         groups = {"main": run.methods, "ablation": run.ablation}
         names: dict[str, dict[str, str]] = {
-            group: {slug: method.name for slug, method in rows.items() if not (own and method.of)}
+            group: {slug: method.name for slug, method in rows.items() if only is None or slug in only}
             for group, rows in groups.items()
         }
         shown = [slug for rows in names.values() for slug in rows]
         names["claims"] = {slug: claim for slug in shown if (claim := run.claim_of(slug)) != "trained here"}
         return json.dumps(names, ensure_ascii=False)
+
+    @property
+    def weighted(self) -> list[str]:
+        """The methods that have weights of their own."""
+        return [slug for slug, method in self.settings_.driven.items() if method.of is None]
+
+    @property
+    def planedicts(self) -> list[str]:
+        """The methods of Tables 1 to 4 that are PlaneDicts: those the recipe's ablation and health are of."""
+        methods = self.settings_.methods
+        return [slug for slug in self.weighted if slug in methods and methods[slug].kind == PLANEDICT]
 
     def benchmark_folders(self, run: str) -> list[str]:
         """Where the benchmarks of a run and of its data lie."""
@@ -123,10 +131,8 @@ class Plan(RegisteredFiles):
         return [f"results/{run}/dataset/{dataset}.png" for dataset in self.videos]
 
     def recipe(self, run: str) -> list[str]:
-        """The measurements of the recipe's ablation: figures and pictures of every method."""
-        return [
-            f"results/{run}/recipe/{slug}.{suffix}" for slug in self.settings_.methods for suffix in ("parquet", "npy")
-        ]
+        """The measurements of the recipe's ablation: figures and pictures of every PlaneDict."""
+        return [f"results/{run}/recipe/{slug}.{suffix}" for slug in self.planedicts for suffix in ("parquet", "npy")]
 
     def weights(self, run: str, method: str) -> list[str]:
         """The weights a method is driven with; the copy of the source has none."""
@@ -148,14 +154,12 @@ class Plan(RegisteredFiles):
 
     def all_weights(self, run: str) -> list[str]:
         """The weights of every method that has its own."""
-        run_ = self.settings_
-        return [path for method in run_.driven if run_.driven[method].of is None for path in self.weights(run, method)]
+        return [path for method in self.weighted for path in self.weights(run, method)]
 
     @property
     def main_method(self) -> str:
         """The first PlaneDict of ``methods``: the one health.json is of."""
-        methods = self.settings_.methods.items()
-        return next(slug for slug, method in methods if method.kind == PLANEDICT and method.of is None)
+        return self.planedicts[0]
 
     def tested(self) -> list[tuple[str, str, str]]:
         """Every (dataset, method, protocol) that is re-enacted and scored."""

@@ -79,7 +79,7 @@ def test_names_of_the_tables(plan):
     names = json.loads(plan.names())
     assert names["main"] == {"planedict": "PlaneDict", "fomm": "FOMM", "fomm-warped": "FOMM's warp"}
     assert names["claims"]["fomm"] == names["claims"]["fomm-warped"] and "mini" in names["claims"]["fomm"]
-    assert "fomm-warped" not in json.loads(plan.names(own=True))["main"]
+    assert "fomm-warped" not in json.loads(plan.names(plan.weighted))["main"]
     assert next(iter(names["ablation"].values())) == "without PlaneDict" and len(names["ablation"]) == 5
 
 

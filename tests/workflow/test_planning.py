@@ -17,7 +17,7 @@ def test_every_configuration_plans(new_project, name):
     options = ("--config", f"datasets={json.dumps(SMALL)}") if name == "paper" else ()
     jobs = new_project(f"workflow/config/{name}.yaml").jobs(options=options)
     # The paper's main method is trained in two stages.
-    assert jobs["train_method"] == {"mini": 6, "demo": 6, "paper": 5, "scale": 1}[name]
+    assert jobs["train_method"] == {"mini": 7, "demo": 9, "paper": 8, "scale": 1}[name]
     assert jobs.get("finetune_method", 0) == jobs.get("pretrain_method", 0) == (name == "paper")
     # And its action units and angles are read in an environment of their own.
     assert jobs.get("build_pyfeat", 0) == (name == "paper")
@@ -61,7 +61,7 @@ def test_partial_targets(project, target, last):
 
 
 def test_reference_trains_every_seed(project):
-    assert project.jobs("reference")["train_method"] == 2 * 6
+    assert project.jobs("reference")["train_method"] == 2 * 7
 
 
 def test_own_clips_are_a_run_of_their_own(project):

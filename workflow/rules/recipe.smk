@@ -57,7 +57,7 @@ rule recipe_table:
             for p in input
             if p.endswith(".npy") and p.startswith(f"results/{RUN.run}/")
         ],
-        methods=PLAN.names(),
+        methods=PLAN.names(PLAN.planedicts),
         credit=RUN.reference.credit,
     message:
         "Pooling the recipe's ablation"

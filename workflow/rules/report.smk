@@ -116,7 +116,7 @@ rule drive_clips:
     resources:
         mem_mb=PLAN.memory(2500, *RUN.test_on),
     params:
-        methods=PLAN.names(own=True),
+        methods=PLAN.names(PLAN.weighted),
         shards=lambda wildcards, input: plan.folders(input.shards),
         checkpoints=lambda wildcards, input: plan.folders(input.weights, above=1),
         settings=PLAN.settings("evaluation", only=("report",)),
