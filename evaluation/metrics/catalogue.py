@@ -63,7 +63,7 @@ CONTRACT = ("l1", "ssim", "psnr", "lpips", "fid", "csim", "aucon", "prmse", "avd
 
 # What the five tables hold: the paper's columns first, then what the embedded backends add.
 TABLES = {
-    1: ("ssim", "psnr", "lpips"),
+    1: ("ssim", "psnr", "lpips", "l1"),
     2: ("csim", "aucon", "prmse", "avd", "et", "csim_l2", "et_width"),
     3: ("csim", "aucon", "prmse", "fid", "avd", "et", "csim_l2", "et_width", "ffd"),
     4: ("csim", "aucon", "prmse", "avd", "csim_l2"),

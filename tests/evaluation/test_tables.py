@@ -134,7 +134,7 @@ def test_notes_say_only_what_applies_to_the_table(scores):
     assert "underlined better" in said(3, rivals) and "FID and FFD-dlib: no value per pair" in said(3, rivals)
     assert "Embedded backends" not in one and "Embedded backends" in three  # SSIM and PSNR need no detector
     assert "embedded, 24 images in 9 blocks" in three and "embedded-unseen-clip, 6 images in 3 blocks" in three
-    assert "with which SSIM, PSNR, LPIPS compare" in one
+    assert "with which SSIM, PSNR, LPIPS, L1 compare" in one
 
 
 def test_a_single_image_has_no_interval_and_names_none(tmp_path):
