@@ -34,7 +34,9 @@ def model_params(path: Path) -> dict[str, Any]:
     given = values.get("model_params", {key: values[key] for key in BLOCKS if key in values})
     if not isinstance(given, dict) or not given:
         raise InputError(f"{path} holds no 'model_params'.")
-    params = {key: dict(value) if isinstance(value, dict) else value for key, value in given.items()}
+    # No discriminator is run, whatever is said of one.
+    used = {key: value for key, value in given.items() if key != "discriminator_params"}
+    params = {key: dict(value) if isinstance(value, dict) else value for key, value in used.items()}
     places = [values, params, params.get("common_params"), params.get("kp_detector_params")]
     for place in places:
         if isinstance(place, dict) and CHANNELS in place:

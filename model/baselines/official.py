@@ -85,6 +85,8 @@ def put(network: FirstOrderNetwork, state: State, path: Path, name: str) -> None
         others = _resembles(state, path) if missing or unexpected else ""
         hint = others or _keypoints(state, ours)
         raise InputError(f"{path} does not fit {name} as configured: of its keys {', '.join(said)}{hint}.")
+    if wild := [key for key, value in state.items() if not value.isfinite().all()]:
+        raise InputError(f"{path} holds numbers that are not finite: {_some(wild)}.")
     network.load_state_dict(state, strict=False)
 
 

@@ -21,7 +21,11 @@ def files(tmp_path):
     """C, W and X of a tiny FOMM; W in half precision, without what need not be there, X in float32."""
     rng = np.random.default_rng(0)
     paths = dict(zip(FILES, (tmp_path / name for name in ("c.yaml", "w.npz", "x.npz", "y.npz")), strict=True))
-    paths["config"].write_text(yaml.safe_dump({"model_params": TINY, "train_params": {"num_epochs": 100}}))
+    paths["config"].write_text(
+        yaml.safe_dump(
+            {"model_params": TINY | {"discriminator_params": {"of": "others"}}, "train_params": {"num_epochs": 100}}
+        )
+    )
     state = randomised(METHOD.build(FirstOrderModel.model_validate(TINY))).state_dict()
     spare = ("num_batches_tracked", "down.weight")
     weights = {f"sd.{k}": v.numpy().astype(np.float16) for k, v in state.items() if not k.endswith(spare)}

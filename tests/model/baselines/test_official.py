@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -78,6 +79,13 @@ def test_weights_of_another_depth_are_told_by_their_keys(tmp_path):
         state = METHOD.build(FirstOrderModel()).state_dict()
     with pytest.raises(InputError, match=r"\d+ are unexpected \(.*…\).*; these are the keys of fomm\.$"):
         put(METHOD.build(SETTINGS), state, tmp_path / "c.tar", "fomm")
+
+
+def test_numbers_that_are_none_are_told(network):
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    state["kp_detector.kp.bias"][0] = torch.nan
+    with pytest.raises(InputError, match=r"not finite: kp_detector\.kp\.bias"):
+        put(METHOD.build(SETTINGS), state, Path("c.tar"), "fomm")
 
 
 @pytest.mark.parametrize(
